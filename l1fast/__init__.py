@@ -1,0 +1,43 @@
+"""l1fast: fast, certified solvers for L1-regularised least squares.
+
+    minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
+"""
+
+from __future__ import annotations
+
+try:
+    from l1fast._kernels import check as _check
+except ImportError as error:  # a source tree, or a build for another Python
+    raise ImportError(
+        "the compiled kernels of l1fast are missing: install the package (python -m pip install .) and do not import "
+        f"it from its own source folder ({error})"
+    ) from error
+
+from l1fast._prox import soft_threshold
+from l1fast._result import ConvergenceWarning, History, Result, State, Status
+from l1fast._solve import lam_max, solve
+from l1fast._solvers import CD, FISTA, ISTA
+
+del _check
+
+__all__ = [
+    "CD",
+    "FISTA",
+    "ISTA",
+    "ConvergenceWarning",
+    "History",
+    "Result",
+    "State",
+    "Status",
+    "lam_max",
+    "soft_threshold",
+    "solve",
+]
+
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("l1fast")
+    raise AttributeError(f"module 'l1fast' has no attribute {name!r}")

@@ -1,0 +1,44 @@
+"""Datafits: how the distance between Xw + b and y is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LeastSquares:
+    """1/2 sum_i s_i (x_i'w + b - y_i)^2.
+
+    Attributes
+    ----------
+    y : ndarray of float64, shape (n_samples,)
+    sample_weight : ndarray of float64, shape (n_samples,), or None
+        s >= 0; None stands for ones.
+    fit_intercept : bool
+        Whether b is free; otherwise it is 0.
+    """
+
+    y: Vector
+    sample_weight: Vector | None = None
+    fit_intercept: bool = False
+
+    @property
+    def total_weight(self) -> float:
+        """sum_i s_i."""
+        return float(len(self.y) if self.sample_weight is None else self.sample_weight.sum())
+
+    @property
+    def y_mean(self) -> float:
+        """The best constant prediction: the weighted mean of y, or 0 without an intercept."""
+        return float(np.average(self.y, weights=self.sample_weight)) if self.fit_intercept else 0.0
+
+    @property
+    def null_loss(self) -> float:
+        """The loss of the best constant prediction: 1/2 ||y||^2 without an intercept."""
+        error = self.y - self.y_mean
+        return 0.5 * float(error @ (error if self.sample_weight is None else self.sample_weight * error))

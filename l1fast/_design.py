@@ -1,0 +1,184 @@
+"""Design: X in whatever storage it came, as the kernels see it.
+
+The only file that knows how NumPy and SciPy store matrices. Nothing here trusts or follows an index: `read_storage`
+takes containers apart, `_validation.as_design` has the parts checked, and a `Design` exists only after that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from l1fast._kernels import check, gradient
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The parts of a matrix, not yet checked. Dense: `values` is 2-D, `indices` and `starts` are None."""
+
+    values: Array
+    indices: Array | None
+    starts: Array | None
+    shape: tuple[int, int]
+    by_rows: bool
+    conversion: str = ""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the stored parts."""
+        return sum(part.nbytes for part in (self.values, self.indices, self.starts) if part is not None)
+
+
+@dataclass(frozen=True)
+class Design:
+    """X (n_samples x n_features), checked and ready for the kernels.
+
+    Attributes
+    ----------
+    storage : Storage
+        The arrays of X themselves, not a copy, when X is C- or F-contiguous, CSR or CSC in float32 or float64.
+        They must not be changed while the design is in use.
+    view : capsule
+        What the kernels take for X; made by the check of the storage.
+    """
+
+    storage: Storage
+    view: object
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(n_samples, n_features)."""
+        return self.storage.shape
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether rows, not columns, are stored together."""
+        return self.storage.by_rows
+
+    @property
+    def sparse(self) -> bool:
+        """Whether X is CSR or CSC."""
+        return self.storage.indices is not None
+
+    @property
+    def n_entries(self) -> int:
+        """Stored entries of X."""
+        if self.storage.starts is None:
+            return self.shape[0] * self.shape[1]
+        return int(self.storage.starts[-1])
+
+    @property
+    def conversion(self) -> str:
+        """What was copied or converted to make this design; empty when nothing was."""
+        return self.storage.conversion
+
+    def apply(self, w: NDArray[np.float64]) -> NDArray[np.float64]:
+        """X w, in float64; one read of X."""
+        out = np.empty(self.shape[0])
+        gradient.apply(self.view, w, out)
+        return out
+
+    def correlate(self, v: NDArray[np.float64]) -> NDArray[np.float64]:
+        """X'v, in float64; one read of X."""
+        out = np.empty(self.shape[1])
+        gradient.correlate(self.view, v, out)
+        return out
+
+    def columns(self, chosen: NDArray[np.intp]) -> Design:
+        """The chosen columns as a design of their own; a copy of those columns in the same order of storage."""
+        matrix = self._container()[:, chosen]
+        return checked(read_storage(matrix.tocsr() if self.sparse and self.by_rows else matrix))
+
+    @cached_property
+    def by_columns(self) -> Design:
+        """This design stored by columns: itself, or one converted copy, kept."""
+        if not self.by_rows:
+            return self
+        matrix = self._container()
+        made = matrix.tocsc() if self.sparse else np.asfortranarray(matrix)
+        note = f"copied to {'CSC' if self.sparse else 'F order'} for column access ({self.storage.nbytes:,} bytes)"
+        return checked(replace(read_storage(made), conversion=join_notes(self.conversion, note)))
+
+    def _container(self) -> Any:
+        """The checked parts as the NumPy or SciPy object they stand for, without a copy."""
+        if self.storage.indices is None or self.storage.starts is None:
+            return self.storage.values
+        n = self.n_entries
+        parts = (self.storage.values[:n], self.storage.indices[:n], self.storage.starts)
+        return (sparse.csr_array if self.by_rows else sparse.csc_array)(parts, shape=self.shape)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return checked, (self.storage,)
+
+
+def checked(storage: Storage) -> Design:
+    """A design from storage that this package made or checked itself."""
+    view, fault, where = check_storage(storage)
+    if view is None:
+        raise ValueError(f"the storage is malformed: {fault} at {where}")
+    return Design(storage, view)
+
+
+def check_storage(storage: Storage) -> tuple[object | None, str, int]:
+    """(view or None, fault, where) by the fused pass of `_kernels.check`."""
+    return check.check_matrix(storage.values, storage.indices, storage.starts, *storage.shape, storage.by_rows)
+
+
+def join_notes(*notes: str) -> str:
+    """Those notes that say something, in one line."""
+    return "; ".join(note for note in notes if note)
+
+
+def read_storage(X: Any) -> Storage:
+    """Take X apart, with its kind and shape known to be right, without following any index.
+
+    CSR, CSC, and arrays of float32 or float64 whose rows or columns are contiguous are taken as they are; any other
+    numeric array is copied to C order, in float64 unless it is float32.
+    """
+    if sparse.issparse(X):
+        values, note_values = _native(X.data, "values")
+        indices, note_indices = _index_array(X.indices, "indices")
+        starts, note_starts = _index_array(X.indptr, "indptr")
+        n_rows, n_columns = X.shape
+        notes = join_notes(note_values, note_indices, note_starts)
+        return Storage(values, indices, starts, (int(n_rows), int(n_columns)), X.format == "csr", notes)
+    values, note = _native(X, "X")
+    if min(values.strides) < 0 or not (_contiguous_along(values, 1) or _contiguous_along(values, 0)):
+        values, note = np.ascontiguousarray(values), join_notes(note, "X copied to C order")
+    by_rows = _contiguous_along(values, 1) and not (values.flags.f_contiguous and values.shape[1] == 1)
+    return Storage(values, None, None, (values.shape[0], values.shape[1]), by_rows, note)
+
+
+def _contiguous_along(values: Array, axis: int) -> bool:
+    """Whether the slices along axis are contiguous and do not overlap."""
+    other = values.strides[1 - axis]
+    return (values.shape[axis] <= 1 or values.strides[axis] == values.itemsize) and (
+        values.shape[1 - axis] <= 1 or other >= values.shape[axis] * values.itemsize
+    )
+
+
+def _native(values: Array, name: str) -> tuple[Array, str]:
+    """values in float32 or float64, native byte order and aligned; and what that took."""
+    dtype = np.dtype(np.float32 if values.dtype.kind == "f" and values.dtype.itemsize == 4 else np.float64)
+    if values.dtype == dtype and values.dtype.isnative and values.flags.aligned and (values.ndim > 1 or _flat(values)):
+        return np.asarray(values), ""
+    order = "K" if values.ndim > 1 else "C"
+    return np.require(np.array(values, dtype=dtype, order=order), requirements="A"), f"{name} converted to {dtype}"
+
+
+def _index_array(indices: Array, name: str) -> tuple[Array, str]:
+    """indices in int32 or int64, native, aligned and contiguous; and what that took."""
+    if indices.dtype in (np.int32, np.int64) and indices.dtype.isnative and indices.flags.aligned and _flat(indices):
+        return np.asarray(indices), ""
+    return np.array(indices, dtype=np.int64, order="C"), f"{name} converted to int64"
+
+
+def _flat(part: Array) -> bool:
+    return bool(part.flags.c_contiguous)

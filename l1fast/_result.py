@@ -1,0 +1,176 @@
+"""What a solve returns: the answer, its certificate, and how it was found."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from html import escape
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ConvergenceWarning", "History", "Result", "State", "Status"]
+
+
+class ConvergenceWarning(UserWarning):
+    """The certified gap is above ``tol``; the message says by how much and what helps."""
+
+
+class Status(enum.Enum):
+    """Why a solve ended. The value is a sentence for people."""
+
+    CONVERGED = "the certified gap is at most tol"
+    ITERATION_LIMIT = "max_iter was reached before tol"
+    TIME_LIMIT = "time_limit was reached before tol"
+    NO_PROGRESS = "rounding errors stop any further progress above tol"
+    INTERRUPTED = "the callback asked to stop before tol"
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where a running solve stands; what a ``callback`` receives at every check.
+
+    Attributes
+    ----------
+    iteration : int
+        Outer steps done.
+    seconds : float
+        Time since the call of `solve`.
+    objective : float
+        F(w) at the present iterate.
+    dual_gap : float
+        Relative duality gap at the present iterate, as in `Result`.
+    support_size : int
+        Non-zero coefficients.
+    """
+
+    iteration: int
+    seconds: float
+    objective: float
+    dual_gap: float
+    support_size: int
+
+
+Callback = Callable[[State], object]
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """One entry for each check of the gap, in order; all arrays have the same length."""
+
+    iteration: NDArray[np.int64]
+    seconds: NDArray[np.float64]
+    objective: NDArray[np.float64]
+    dual_gap: NDArray[np.float64]
+    support_size: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, states: list[State]) -> History:
+        """Collect the states of the checks, column by column."""
+        return cls(
+            iteration=np.array([s.iteration for s in states], dtype=np.int64),
+            seconds=np.array([s.seconds for s in states], dtype=np.float64),
+            objective=np.array([s.objective for s in states], dtype=np.float64),
+            dual_gap=np.array([s.dual_gap for s in states], dtype=np.float64),
+            support_size=np.array([s.support_size for s in states], dtype=np.int64),
+        )
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Result:
+    """The answer of `solve` with its certificate.
+
+    Attributes
+    ----------
+    coef : ndarray of float64, shape (n_features,)
+        The coefficients w. Zeros are exact. Always float64, whatever the dtype of X: a gap of 1e-10
+        does not survive rounding w to float32.
+    intercept : float
+        The intercept b; 0.0 without ``fit_intercept``.
+    objective : float
+        F(w, b).
+    dual_gap : float
+        (F(w, b) - D(dual)) / F(0, b0), where D is the dual function, ``dual`` a feasible point and
+        F(0, b0) the objective of the best constant: 1/2 ||y||^2 without an intercept. No w' has an
+        objective below F(w, b) - dual_gap * F(0, b0). Scale-free, computed after and apart from the
+        solver, in float64.
+    violation : float
+        max_j dist(-gradient_j, subdifferential_j), in units of X.T @ y. 0 at an optimum.
+    status : Status
+        Why the solve ended.
+    n_iter : int
+        Outer steps (proximal-gradient steps for ista and fista, working sets for cd).
+    n_epochs : int
+        Passes over the working set (cd); equal to the passes over X for ista and fista.
+    seconds : float
+        Wall-clock time of the whole call, validation and certificate included.
+    solver, reason : str
+        The solver that ran and why it was chosen.
+    lam, tol : float
+        As asked for.
+    dual : ndarray of float64, shape (n_samples,)
+        The dual point theta behind `dual_gap`: |x_j' theta| <= lam v_j for every column j (one-sided
+        with ``positive``).
+    conversion : str
+        What had to be copied or converted before or during the solve; empty when X was used as it is.
+    history : History or None
+        Time, objective and gap at every check, when asked for.
+    """
+
+    coef: NDArray[np.float64]
+    intercept: float
+    objective: float
+    dual_gap: float
+    violation: float
+    status: Status
+    n_iter: int
+    n_epochs: int
+    seconds: float
+    solver: str
+    reason: str
+    lam: float
+    tol: float
+    dual: NDArray[np.float64] = field(repr=False)
+    conversion: str = ""
+    history: History | None = None
+
+    @property
+    def converged(self) -> bool:
+        """Whether the certified gap is at most tol."""
+        return self.status is Status.CONVERGED
+
+    @property
+    def support(self) -> NDArray[np.intp]:
+        """Indices of the non-zero coefficients, ascending."""
+        return np.flatnonzero(self.coef)
+
+    def _rows(self) -> list[tuple[str, str]]:
+        """The lines of the printed forms."""
+        rows = [
+            ("status", f"{self.status.name.lower()}: {self.status.value}"),
+            ("lam", f"{self.lam:.6g}"),
+            ("objective", f"{self.objective:.9g}"),
+            ("dual_gap", f"{self.dual_gap:.2e} (tol {self.tol:.0e})"),
+            ("support", f"{len(self.support)} of {len(self.coef)} features"),
+            ("intercept", f"{self.intercept:.6g}"),
+            ("solver", f"{self.solver}, {self.n_iter} iterations, {self.n_epochs} epochs"),
+            ("reason", self.reason),
+            ("seconds", f"{self.seconds:.3g}"),
+        ]
+        if self.conversion:
+            rows.append(("conversion", self.conversion))
+        return rows
+
+    def __repr__(self) -> str:
+        return "\n".join(["Result", *(f"  {name:<11}{text}" for name, text in self._rows())])
+
+    def _repr_html_(self) -> str:
+        lines = "".join(
+            f"<tr><th style='text-align:left'>{name}</th><td style='text-align:left'>{escape(text)}</td></tr>"
+            for name, text in self._rows()
+        )
+        return f"<table><caption>l1fast Result</caption>{lines}</table>"

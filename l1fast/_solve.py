@@ -1,0 +1,370 @@
+"""solve() and lam_max(): validate, choose, run, certify.
+
+    minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from l1fast._datafits import LeastSquares
+from l1fast._design import Design
+from l1fast._kernels import gradient
+from l1fast._penalties import ElasticNet
+from l1fast._problem import Certificate, Problem
+from l1fast._result import Callback, ConvergenceWarning, History, Result, Status
+from l1fast._solvers import Monitor, Outcome, Solver, choose, named
+from l1fast._validation import as_count, as_design, as_flag, as_number, as_vector
+
+Vector = NDArray[np.float64]
+
+ENTRIES_PER_THREAD = 200_000
+"""Stored entries below which another thread costs more than it brings."""
+
+PROCESS = os.getpid()
+
+REPAIRS = 4
+"""How often a solver is sent back, ten times stricter, when the final certificate does not confirm its own."""
+
+
+def solve(
+    X: Any,
+    y: ArrayLike,
+    lam: float,
+    *,
+    l2: float = 0.0,
+    solver: str | Solver = "auto",
+    tol: float = 1e-6,
+    max_iter: int | None = None,
+    time_limit: float | None = None,
+    fit_intercept: bool = False,
+    penalty_weights: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    positive: bool = False,
+    start: ArrayLike | Result | None = None,
+    n_threads: int | None = None,
+    callback: Callback | None = None,
+    history: bool = False,
+) -> Result:
+    """Solve the Lasso or elastic net to a certified duality gap.
+
+    minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
+
+    Parameters
+    ----------
+    X : array-like or sparse matrix, shape (n_samples, n_features)
+        C- or F-contiguous, CSR or CSC in float32 or float64 (indices int32 or int64) are used without a copy;
+        anything else is converted once, and ``Result.conversion`` says so. Never changed.
+    y : array-like, shape (n_samples,)
+    lam : float
+        L1 strength >= 0, in units of X.T @ y. At `lam_max` and above all penalised coefficients are 0.
+    l2 : float
+        Strength of the squared penalty >= 0, in units of X.T @ X.
+    solver : {"auto", "cd", "fista", "ista"} or a settings object such as ``FISTA(step="lipschitz")``
+    tol : float
+        Relative duality gap to reach; see ``Result.dual_gap``.
+    max_iter : int, optional
+        Outer steps at most. Default: the solver's own (``default_max_iter``).
+    time_limit : float, optional
+        Seconds; the best iterate so far is returned with its true gap.
+    fit_intercept : bool
+        Whether b is free (unpenalised). A sparse X stays sparse.
+    penalty_weights : array-like, shape (n_features,), optional
+        v >= 0; 0 leaves a coefficient unpenalised. Default: ones.
+    sample_weight : array-like, shape (n_samples,), optional
+        s >= 0; 0 drops a row. Default: ones.
+    positive : bool
+        Ask for w >= 0.
+    start : array-like of shape (n_features,), or Result, optional
+        Where to start; default 0.
+    n_threads : int, optional
+        Threads of the sweeps over X. Default: L1FAST_NUM_THREADS or all cores; small problems use one.
+    callback : callable, optional
+        Called with a `State` at every check; return True to stop.
+    history : bool
+        Keep time, objective and gap of every check in ``Result.history``.
+
+    Returns
+    -------
+    Result
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument is out of range, has the wrong shape, is malformed or not finite. The message names it.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The gap is above tol.
+
+    Notes
+    -----
+    Cost: one read of X to check it, one for the column norms (two with an intercept), one for the final certificate, and
+    what the solver needs: one read for each FISTA iteration and for each working set of cd.
+
+    Examples
+    --------
+    >>> import numpy as np, l1fast
+    >>> X = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]])
+    >>> result = l1fast.solve(X, [3.0, 0.5, 1.0], lam=1.0)
+    >>> result.coef
+    array([2., 0.])
+    >>> result.converged
+    True
+    """
+    began = time.perf_counter()
+    design = as_design(X)
+    n_features = design.shape[1]
+    problem = _problem(
+        design,
+        y,
+        ElasticNet(
+            as_number("lam", lam),
+            as_number("l2", l2),
+            _weights(penalty_weights, n_features),
+            as_flag("positive", positive),
+        ),
+        fit_intercept,
+        sample_weight,
+        _thread_count(n_threads, design),
+    )
+    tol = as_number("tol", tol)
+    w = np.zeros(n_features) if start is None else _start(start, n_features, problem.penalty.positive)
+    keep = as_flag("history", history)
+    if callback is not None and not callable(callback):
+        raise TypeError(f"callback must be callable, got {callback!r}")
+    limit = None if time_limit is None else as_number("time_limit", time_limit)
+    algorithm, reason = (choose(problem) if isinstance(solver, str) and solver == "auto" else named(solver))
+    iterations = algorithm.default_max_iter if max_iter is None else as_count("max_iter", max_iter)
+
+    null = problem.datafit.null_loss
+    if null == 0.0 or n_features == 0:
+        w, reason = np.zeros(n_features), "nothing to fit: the best constant leaves no residual or X has no columns"
+    scale = null if null > 0.0 else 1.0
+    monitor = Monitor(tol * scale, scale, began, limit, callback, keep)
+    if null == 0.0 or n_features == 0:
+        monitor.status = Status.CONVERGED
+        outcome = Outcome(w, 0, 0)
+        certificate, dual = _certify(problem, w)
+    else:
+        outcome, certificate, dual = _run_certified(algorithm, problem, w, iterations, monitor)
+    result = Result(
+        coef=outcome.coef + 0.0,  # no negative zeros
+        intercept=problem.intercept(outcome.coef),
+        objective=certificate.objective,
+        dual_gap=certificate.gap / scale,
+        violation=certificate.violation,
+        status=monitor.status,
+        n_iter=outcome.n_iter,
+        n_epochs=outcome.n_epochs,
+        seconds=time.perf_counter() - began,
+        solver=algorithm.name,
+        reason=reason,
+        lam=problem.penalty.lam,
+        tol=tol,
+        dual=dual,
+        conversion="; ".join(note for note in (design.conversion, outcome.conversion) if note),
+        history=History.of(monitor.states) if keep else None,
+    )
+    if not result.converged:
+        warnings.warn(_advice(result), ConvergenceWarning, stacklevel=2)
+    return result
+
+
+def lam_max(
+    X: Any,
+    y: ArrayLike,
+    *,
+    fit_intercept: bool = False,
+    penalty_weights: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    positive: bool = False,
+) -> float:
+    """The smallest lam at which every penalised coefficient is 0: max_j |x_j'(s r)| / v_j.
+
+    r is the residual of the best fit by the intercept and the unpenalised columns alone; with ``positive`` only correlations
+    above 0 count. Parameters as in `solve`. One read of X (a small solve more when some weights are 0).
+
+    Examples
+    --------
+    >>> import numpy as np, l1fast
+    >>> l1fast.lam_max(np.eye(2), [3.0, -4.0])
+    4.0
+    """
+    design = as_design(X)
+    weights = _weights(penalty_weights, design.shape[1])
+    penalty = ElasticNet(0.0, 0.0, weights, as_flag("positive", positive))
+    problem = _problem(design, y, penalty, fit_intercept, sample_weight, 1)
+    return critical_strength(problem)
+
+
+def critical_strength(problem: Problem) -> float:
+    """lam_max of a problem; its own lam does not matter."""
+    n, p = problem.shape
+    weights = problem.penalty.weights
+    w = np.zeros(p)
+    if weights is not None and np.any(weights == 0.0):
+        w[weights == 0.0] = _fit_unpenalised(problem, np.flatnonzero(weights == 0.0))
+    g = np.empty(p)
+    problem.gradient(w, np.empty(n), g, problem.scratch())
+    slope = -g if problem.penalty.positive else np.abs(g)
+    slope[problem.norm2 == 0.0] = 0.0
+    if weights is not None:
+        slope = slope[weights > 0.0] / weights[weights > 0.0]
+    return float(slope.max(initial=0.0))
+
+
+def _problem(
+    design: Design, y: Any, penalty: ElasticNet, fit_intercept: Any, sample_weight: Any, n_threads: int
+) -> Problem:
+    """Check what belongs to the samples, and refuse scales whose squares leave the range of float64."""
+    n = design.shape[0]
+    weight = None if sample_weight is None else as_vector("sample_weight", sample_weight, n, least=0.0)
+    if weight is not None and not weight.any():
+        raise ValueError("sample_weight is 0 everywhere; at least one sample must count")
+    datafit = LeastSquares(as_vector("y", y, n), weight, as_flag("fit_intercept", fit_intercept))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        null = datafit.null_loss
+        problem = Problem.of(design, datafit, penalty, n_threads)
+        largest = float(problem.norm2.max(initial=0.0))
+    for name, square in (("y", null), ("X", largest)):
+        if not np.isfinite(square) or 0.0 < square < TINY_SQUARE or square > 1.0 / TINY_SQUARE:
+            raise ValueError(f"the squares of {name} sum to {square:g}, outside what float64 can carry; rescale {name}")
+    return problem
+
+
+TINY_SQUARE = 1e-200
+"""Sums of squares below this, or above its inverse, leave no room for the products that the solvers form."""
+
+
+def _weights(penalty_weights: ArrayLike | None, n_features: int) -> Vector | None:
+    return None if penalty_weights is None else as_vector("penalty_weights", penalty_weights, n_features, least=0.0)
+
+
+def _start(start: ArrayLike | Result, n_features: int, positive: bool) -> Vector:
+    """A copy of the start, to be worked on."""
+    w = as_vector("start", start.coef if isinstance(start, Result) else start, n_features).copy()
+    return np.maximum(w, 0.0) if positive else w
+
+
+def _thread_count(n_threads: int | None, design: Design) -> int:
+    """As asked for, else L1FAST_NUM_THREADS, else all cores; never more than the size of X pays for."""
+    if n_threads is None:
+        variable = os.environ.get("L1FAST_NUM_THREADS", "").strip()
+        if variable and not (variable.isdecimal() and int(variable) > 0):
+            raise ValueError(f"L1FAST_NUM_THREADS is {variable!r}; set it to a whole number of at least 1")
+        wanted = int(variable) if variable else _cores()
+    else:
+        wanted = as_count("n_threads", n_threads, least=1)
+    if not gradient.HAS_OPENMP or os.getpid() != PROCESS:  # a forked child must not touch its parent's threads
+        return 1
+    return max(1, min(wanted, design.n_entries // ENTRIES_PER_THREAD))
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+def _run_certified(
+    algorithm: Solver, problem: Problem, start: Vector, max_iter: int, monitor: Monitor
+) -> tuple[Outcome, Certificate, Vector]:
+    """Run until the certificate made here, apart from the solver, confirms the gap."""
+    target, w, conversion = monitor.target, start, ""
+    epochs = 0
+    for _ in range(REPAIRS):
+        outcome = algorithm.run(problem, w, max_iter - monitor.offset, monitor)
+        w, conversion, epochs = outcome.coef, conversion or outcome.conversion, epochs + outcome.n_epochs
+        monitor.offset += outcome.n_iter
+        certificate, dual = _certify(problem, w)
+        if monitor.status is not Status.CONVERGED or certificate.gap <= target or monitor.out_of_time():
+            break
+        monitor.target *= 0.1
+        monitor.status = Status.ITERATION_LIMIT
+    if certificate.gap <= target:
+        monitor.status = Status.CONVERGED
+    elif monitor.status is Status.CONVERGED:
+        monitor.status = Status.TIME_LIMIT if monitor.out_of_time() else Status.NO_PROGRESS
+    return Outcome(w, monitor.offset, epochs, conversion), certificate, dual
+
+
+def _certify(problem: Problem, w: Vector) -> tuple[Certificate, Vector]:
+    """The certificate of w from a gradient made afresh, and the dual point behind it.
+
+    Unpenalised columns U ask for X_U'theta = 0: the residual is projected onto that subspace first. With rho the projection
+    of r, gap(r) = gap(rho) + 1/2 ||r - rho||^2.
+    """
+    n, p = problem.shape
+    q, g = np.empty(n), np.empty(p)
+    loss = problem.gradient(w, q, g, problem.scratch())
+    certificate = problem.certify(w, g, loss)
+    unpenalised = problem.penalty.unpenalised(p)
+    if unpenalised.size and not problem.penalty.positive:
+        moved = _fit_unpenalised(problem, unpenalised, q)
+        projected = q + moved
+        g = problem.design.correlate(projected)
+        if problem.mean is not None:
+            g -= problem.mean * projected.sum()
+        s = problem.datafit.sample_weight
+        counted = np.ones(n, dtype=bool) if s is None else s > 0.0
+        inverse = np.ones(n) if s is None else 1.0 / s[counted]
+        rest = 0.5 * float((projected[counted] ** 2) @ inverse)
+        shift = 0.5 * float((moved[counted] ** 2) @ inverse)
+        better = problem.certify(w, g, rest)
+        certificate = certificate._replace(gap=better.gap + shift, scale=better.scale)
+        q = projected
+    return certificate, -certificate.scale * q
+
+
+def _fit_unpenalised(problem: Problem, columns: NDArray[np.intp], q: Vector) -> Vector:
+    """s X_U d for the d that minimises ||q + s X_U d|| in the metric 1/s, X_U the (centred) columns: LSMR."""
+    from scipy.sparse.linalg import LinearOperator, lsmr
+
+    n = problem.shape[0]
+    design = problem.design.columns(columns)
+    root = np.ones(n) if problem.datafit.sample_weight is None else np.sqrt(problem.datafit.sample_weight)
+    mean = np.zeros(len(columns)) if problem.mean is None else problem.mean[columns]
+    size = np.sqrt(problem.norm2[columns])
+    inverse = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0.0)  # unit columns: LSMR's own condition
+
+    def forward(d: Vector) -> Vector:
+        d = inverse * np.ravel(d)
+        return root * (design.apply(d) - mean @ d)
+
+    def backward(r: Vector) -> Vector:
+        r = root * np.ravel(r)
+        return inverse * (design.correlate(r) - mean * r.sum())
+
+    operator = LinearOperator((n, len(columns)), matvec=forward, rmatvec=backward, dtype=np.float64)
+    residual = np.divide(-q, root, out=np.zeros(n), where=root > 0.0)
+    total = np.zeros(n)
+    for _ in range(PROJECTIONS):  # each round removes what rounding left of the one before
+        step = lsmr(operator, residual, atol=1e-15, btol=1e-15, conlim=0.0, maxiter=4 * len(columns) + 100)[0]
+        part = forward(step)
+        residual, total = residual - part, total + part
+    return root * total
+
+
+PROJECTIONS = 2
+"""Rounds of LSMR: the second works on what the first left."""
+
+
+def _advice(result: Result) -> str:
+    """The text of the ConvergenceWarning: what was reached, what was asked, and the cure."""
+    cure = {
+        Status.ITERATION_LIMIT: "raise max_iter or tol",
+        Status.TIME_LIMIT: "raise time_limit or tol",
+        Status.NO_PROGRESS: "ask for a larger tol, or rescale the columns of X",
+        Status.INTERRUPTED: "let the callback return False to go on",
+    }[result.status]
+    return (
+        f"relative duality gap {result.dual_gap:.3e} is above tol {result.tol:.3e} after {result.n_iter} iterations of "
+        f"{result.solver} at lam {result.lam:.6g}: {result.status.value}; {cure}"
+    )

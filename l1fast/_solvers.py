@@ -1,0 +1,384 @@
+"""The solvers: a settings class for each algorithm, and the table that chooses one.
+
+A solver is given a `Problem`, a start and a `Monitor`, and returns an `Outcome`. It owns the arrays it works on; the
+loops over X are in `_kernels`. It never warns, and its own idea of the gap is not what the user is told: `solve`
+certifies the outcome once more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l1fast._kernels import coordinate_descent, fista
+from l1fast._problem import Problem
+from l1fast._result import State, Status
+
+Vector = NDArray[np.float64]
+
+CHECK_WORK = 20_000_000
+"""Stored entries visited between two checks of clock, signals and gap, at most: about 20 ms."""
+
+STALL = 2
+"""No better gap while the iterations grew by this factor (and STALL_LEAST): rounding has the last word."""
+
+STALL_LEAST = 1000
+
+POWER_STEPS = 12
+"""Power iterations for the first step constant; the loop itself corrects an estimate that is too low."""
+
+
+@dataclass
+class Monitor:
+    """Decides at every check whether to go on, and keeps what the checks saw.
+
+    Attributes
+    ----------
+    target : float
+        Absolute gap to reach.
+    scale : float
+        What the absolute gap is divided by for people.
+    """
+
+    target: float
+    scale: float
+    began: float
+    time_limit: float | None = None
+    callback: Callable[[State], object] | None = None
+    keep: bool = False
+    states: list[State] = field(default_factory=list)
+    status: Status = Status.ITERATION_LIMIT
+    offset: int = 0
+
+    def __call__(self, iteration: int, objective: float, gap: float, w: Vector) -> bool:
+        """True to stop; the reason is then in `status`, which is ITERATION_LIMIT as long as none was given."""
+        seconds = time.perf_counter() - self.began
+        if self.keep or self.callback is not None:
+            state = State(
+                iteration + self.offset, seconds, objective, gap / self.scale, int(np.count_nonzero(w))
+            )
+            if self.keep:
+                self.states.append(state)
+        if gap <= self.target:
+            self.status = Status.CONVERGED
+        elif self.callback is not None and self.callback(state):
+            self.status = Status.INTERRUPTED
+        elif self.out_of_time():
+            self.status = Status.TIME_LIMIT
+        else:
+            return False
+        return True
+
+    def out_of_time(self) -> bool:
+        """Whether the time limit has passed."""
+        return self.time_limit is not None and time.perf_counter() - self.began >= self.time_limit
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a solver found: the coefficients and the work it took."""
+
+    coef: Vector
+    n_iter: int
+    n_epochs: int
+    conversion: str = ""
+
+
+class Solver(Protocol):
+    """What `solve` asks of an algorithm."""
+
+    name: ClassVar[str]
+    default_max_iter: ClassVar[int]
+
+    def run(self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor) -> Outcome:
+        """Minimise from start until monitor or max_iter says stop."""
+        ...
+
+
+@dataclass(frozen=True)
+class FISTA:
+    """Accelerated proximal gradient: one read of X an iteration, any storage, no copy.
+
+    Parameters
+    ----------
+    step : {"backtracking", "lipschitz"}
+        "backtracking": 1/L with L following the curvature that the steps show, downwards too.
+        "lipschitz": 1/L with L estimated once by power iteration, and raised when a step proves it too small.
+    restart : bool
+        Drop the momentum when it points uphill.
+
+    Notes
+    -----
+    Memory: 6 n_features + n_samples numbers (and n_features more for each thread).
+    Source: Beck and Teboulle (2009); restart: O'Donoghue and Candes (2015).
+    """
+
+    step: Literal["backtracking", "lipschitz"] = "backtracking"
+    restart: bool = True
+    name: ClassVar[str] = "fista"
+    default_max_iter: ClassVar[int] = 100_000
+    accelerate: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.step not in ("backtracking", "lipschitz"):
+            raise ValueError(f"step must be 'backtracking' or 'lipschitz', got {self.step!r}")
+
+    def run(self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor) -> Outcome:
+        """Iterate `_kernels.fista`; the iterate with the smallest gap is kept."""
+        n, p = problem.shape
+        vectors, q, scratch = np.empty((6, p)), np.empty(n), problem.scratch()
+        vectors[0] = start
+        bound = float(problem.norm2.sum())
+        adapt = self.step == "backtracking"
+        lipschitz = min(spectral_norm2(problem, vectors, q, scratch, 2 if adapt else POWER_STEPS), bound)
+        best_gap, best_iteration, best = np.inf, 0, start.copy()
+
+        def check(iteration: int, objective: float, gap: float, w: Vector) -> bool:
+            nonlocal best_gap, best_iteration
+            if gap < best_gap:
+                best_gap, best_iteration = gap, iteration
+                best[:] = w
+            elif iteration > STALL * best_iteration + STALL_LEAST:
+                monitor.status = Status.NO_PROGRESS
+                return True
+            return monitor(iteration, objective, gap, w)
+
+        n_iter = fista.iterate(
+            problem.capsule,
+            vectors,
+            q,
+            scratch,
+            problem.n_threads,
+            lipschitz,
+            bound,
+            self.accelerate,
+            self.restart,
+            adapt,
+            max_iter,
+            max(1, min(10, CHECK_WORK // (problem.design.n_entries + p))),
+            check,
+        )
+        return Outcome(best, n_iter, n_iter)
+
+
+@dataclass(frozen=True)
+class ISTA(FISTA):
+    """Proximal gradient without momentum: the same loop and parameters as `FISTA`, for comparison.
+
+    Source: Daubechies, Defrise and De Mol (2004).
+    """
+
+    restart: bool = False
+    name: ClassVar[str] = "ista"
+    accelerate: ClassVar[bool] = False
+
+
+def spectral_norm2(problem: Problem, vectors: NDArray[np.float64], q: Vector, scratch: Vector, steps: int) -> float:
+    """An estimate from below of ||sqrt(s) (X - mean)||^2 by power iteration: one read of X a step.
+
+    vectors[1:3], q and scratch are overwritten. The start is spread by the column norms, so it is not orthogonal to the top
+    singular vector but by bad luck, and the estimate is the same at every call.
+    """
+    homogeneous = problem.with_target(np.zeros(problem.shape[0]))
+    v, g = vectors[1], vectors[2]
+    v[:] = np.sqrt(problem.norm2)
+    largest = float(problem.norm2.max(initial=0.0))
+    for _ in range(steps):
+        length = float(np.sqrt(v @ v))
+        if length == 0.0:
+            break
+        v /= length
+        loss = homogeneous.gradient(v, q, g, scratch)
+        largest = max(largest, 2.0 * loss)
+        v[:] = g
+    return largest
+
+
+@dataclass(frozen=True)
+class CD:
+    """Coordinate descent over a growing working set.
+
+    Each outer step reads X once for the gradient over all columns and the gap, adds the columns that violate optimality
+    most, and solves the problem on those: on their Gram matrix while that is small, else on the columns themselves.
+
+    Parameters
+    ----------
+    gram_limit : int
+        Largest working set that is solved through its Gram matrix (float64, gram_limit^2 numbers at most).
+
+    Notes
+    -----
+    Memory: the Gram matrix of the working set, 4 n_features + n_samples numbers; above gram_limit, X stored by rows is
+    copied once to storage by columns, and ``Result.conversion`` says so.
+    Source: working sets, Massias, Gramfort and Salmon (ICML 2018); covariance updates, Friedman et al. (2010).
+    """
+
+    gram_limit: int = 2200
+    name: ClassVar[str] = "cd"
+    default_max_iter: ClassVar[int] = 10_000
+
+    def run(self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor) -> Outcome:
+        """Grow the working set until the gap over all columns is reached."""
+        n, p = problem.shape
+        w, q, g, scratch = start.copy(), np.empty(n), np.empty(p), problem.scratch()
+        score, inside = np.empty(p), np.zeros(p, dtype=np.uint8)
+        working = WorkingSet(problem, self.gram_limit)
+        columns: Problem | None = None
+        iteration = epochs = 0
+        smallest, stalled, inner_share = np.inf, 0, INNER_SHARE
+        working_set = np.union1d(np.flatnonzero(w), problem.penalty.unpenalised(p)).astype(np.intp)
+        working_set = working_set[problem.norm2[working_set] > 0.0]
+        working.add(working_set)
+        inside[working_set] = 1
+        while True:
+            loss = problem.gradient(w, q, g, scratch)
+            now = problem.certify(w, g, loss)
+            if monitor(iteration, now.objective, now.gap, w) or iteration >= max_iter:
+                break
+            violators = coordinate_descent.scores(problem.capsule, w, g, inside, score)
+            if violators:
+                room = max(FIRST_SPARSE if problem.design.sparse else FIRST_DENSE, np.count_nonzero(w))
+                chosen = np.argpartition(score, -room)[-room:] if violators > room else np.flatnonzero(score)
+                inside[chosen] = 1
+                working.add(chosen)
+            if now.gap < 0.5 * smallest or violators:
+                smallest, stalled = min(smallest, now.gap), 0
+            else:
+                stalled += 1
+                inner_share *= 0.1
+                if stalled > STALLED_STEPS:
+                    monitor.status = Status.NO_PROGRESS
+                    break
+            target = max(inner_share * now.gap, 0.5 * min(monitor.target, inner_share * now.gap))
+            if len(working.members) <= self.gram_limit:
+                epochs += working.descend(w, g, loss, target, monitor)
+            else:
+                columns = columns or problem.by_columns()
+                epochs += descend_columns(columns, working.members, w, q, target, monitor)
+            iteration += 1
+        conversion = columns.design.conversion if columns is not None and columns.design is not problem.design else ""
+        return Outcome(w, iteration, epochs, conversion)
+
+
+INNER_SHARE = 0.1
+"""Gap of the working set's problem to reach, as a part of the gap over all columns."""
+
+FIRST_SPARSE, FIRST_DENSE = 400, 100
+"""Columns added to the working set at least."""
+
+STALLED_STEPS = 8
+"""Outer steps without progress, each ten times stricter inside, before giving up."""
+
+EPOCHS_AT_ONCE = 1_000_000_000
+"""Multiply-adds of coordinate descent between two looks at clock and signals: below 0.2 s."""
+
+
+class WorkingSet:
+    """The features being solved for, in the order they came, and their Gram matrix as far as it was asked for."""
+
+    def __init__(self, problem: Problem, gram_limit: int) -> None:
+        self.problem = problem
+        self.gram_limit = gram_limit
+        self.members = np.empty(0, dtype=np.intp)
+        self.known = 0
+        self.gram = np.empty((0, 0))
+        self.position = np.full(problem.shape[1] if problem.design.sparse else 0, -1, dtype=np.int32)
+
+    def add(self, features: NDArray[np.intp]) -> None:
+        """Append features that are not members yet."""
+        if self.position.size:
+            self.position[features] = np.arange(len(self.members), len(self.members) + len(features), dtype=np.int32)
+        self.members = np.concatenate([self.members, features])
+
+    def complete_gram(self) -> None:
+        """Bring the Gram matrix up to the members; one read of X (dense: of the members' columns)."""
+        size = len(self.members)
+        if size == self.known:
+            return
+        from l1fast._kernels import gram
+
+        if size > len(self.gram):
+            grown = np.empty((min(max(size, 3 * len(self.gram) // 2), max(self.gram_limit, size)),) * 2)
+            grown[: self.known, : self.known] = self.gram[: self.known, : self.known]
+            self.gram = grown
+        n = self.problem.shape[0]
+        if self.problem.design.sparse:
+            row_size = np.empty(n + 1, dtype=np.int32)
+            gram.extend_sparse(
+                self.problem.capsule, self.members, self.known, self.gram, self.position, row_size, CHUNK_ENTRIES
+            )
+        else:
+            rows = gram.panel_rows(n, size)
+            gram.extend_dense(self.problem.capsule, self.members, self.known, self.gram, np.empty(rows * size), rows)
+        self.known = size
+
+    def descend(self, w: Vector, g: Vector, loss: float, target: float, monitor: Monitor) -> int:
+        """Coordinate descent on the Gram matrix from w (updated) and its gradient g; returns the epochs."""
+        self.complete_gram()
+        members, size, epochs = self.members, len(self.members), 0
+        w_set, g_set = w[members], g[members]
+        norm2, weights = self.gram.diagonal()[:size].copy(), penalty_weights(self.problem, members)
+        at_once = max(8, EPOCHS_AT_ONCE // max(1, size * size))
+        while True:
+            done, gap, loss = coordinate_descent.gram_descent(
+                self.problem.capsule, self.gram, norm2, weights, w_set, g_set, loss, target, at_once
+            )
+            epochs += done
+            if gap <= target or epochs >= MOST_EPOCHS or monitor.out_of_time():
+                break
+        w[members] = w_set
+        return epochs
+
+
+CHUNK_ENTRIES = 65_536
+"""Entries of a CSC matrix that are turned into rows at a time while the Gram matrix is made."""
+
+MOST_EPOCHS = 20_000
+"""Epochs on one working set; then the gradient is made afresh."""
+
+
+def penalty_weights(problem: Problem, members: NDArray[np.intp]) -> Vector:
+    """v of the members, ones when there are none."""
+    weights = problem.penalty.weights
+    return np.ones(len(members)) if weights is None else weights[members]
+
+
+def descend_columns(
+    problem: Problem, members: NDArray[np.intp], w: Vector, q: Vector, target: float, monitor: Monitor
+) -> int:
+    """Coordinate descent on the columns of X from w and q (both updated); returns the epochs."""
+    size, epochs = len(members), 0
+    norm2, weights = problem.norm2[members], penalty_weights(problem, members)
+    at_once = max(8, EPOCHS_AT_ONCE // (4 * max(1, problem.design.n_entries)))
+    while True:
+        done, gap = coordinate_descent.column_descent(
+            problem.capsule, members, w, q, target, at_once, np.empty(size), np.empty(size), norm2, weights
+        )
+        epochs += done
+        if gap <= target or epochs >= MOST_EPOCHS or monitor.out_of_time():
+            return epochs
+
+
+SOLVERS: dict[str, type[Solver]] = {"cd": CD, "fista": FISTA, "ista": ISTA}
+
+
+def named(solver: object) -> tuple[Solver, str]:
+    """The solver that a name or a settings object stands for."""
+    if isinstance(solver, str) and solver in SOLVERS:
+        return SOLVERS[solver](), "asked for by name"
+    if isinstance(solver, tuple(SOLVERS.values())):
+        return solver, "given as a settings object"
+    known = ", ".join(["'auto'", *(repr(name) for name in SOLVERS)])
+    raise ValueError(f"solver is {solver!r}; choose one of {known}, or an object such as l1fast.FISTA()")
+
+
+def choose(problem: Problem) -> tuple[Solver, str]:
+    """The solver for a problem, and the reason in a sentence."""
+    n, p = problem.shape
+    kind = "sparse" if problem.design.sparse else "dense"
+    return CD(), f"working sets beat full gradients on every {kind} problem measured; {n} x {p}"

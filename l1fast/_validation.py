@@ -1,0 +1,231 @@
+"""What comes from outside: checked once, here, and the only file that raises on it.
+
+Every message names what was wrong, the value seen, and the cure.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+import operator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from l1fast._design import Design, Storage, check_storage, join_notes, read_storage
+from l1fast._kernels import check
+
+Vector = NDArray[np.float64]
+
+
+def as_design(X: Any) -> Design:
+    """Check X in one pass over its storage and return it as a `Design`.
+
+    X : Design, array-like of shape (n_samples, n_features), or SciPy sparse matrix or array. C- and F-contiguous
+    arrays, CSR and CSC in float32 or float64 (indices int32 or int64) are used without a copy.
+    """
+    if isinstance(X, Design):
+        return X
+    storage = _sparse_storage(X) if sparse.issparse(X) else _dense_storage(X)
+    if storage.shape[0] == 0:
+        raise ValueError(f"X has shape {storage.shape}: at least one row is needed")
+    view, fault, where = check_storage(storage)
+    if fault == "not_canonical":
+        return as_design(_canonical(storage))
+    if view is None:
+        raise ValueError(_explain(storage, fault, where))
+    return Design(storage, view)
+
+
+def _dense_storage(X: Any) -> Storage:
+    if hasattr(X, "sparse") and hasattr(X, "dtypes"):
+        array = np.asarray(X, dtype=np.float64)  # a pandas frame, possibly with sparse columns
+    elif isinstance(X, np.ma.MaskedArray):
+        array = _unmasked("X", X)
+    else:
+        array = np.asarray(X)
+    if array.ndim != 2:
+        raise ValueError(f"X must be two-dimensional, got shape {array.shape}; one feature is X.reshape(-1, 1)")
+    return read_storage(_numeric("X", array))
+
+
+def _sparse_storage(X: Any) -> Storage:
+    """The storage of a SciPy container; formats other than CSR and CSC are checked and converted."""
+    if len(X.shape) != 2:
+        raise ValueError(f"X must be two-dimensional, got shape {X.shape}")
+    if X.format in ("csr", "csc"):
+        for name in ("data", "indices", "indptr"):
+            part = getattr(X, name)
+            if not isinstance(part, np.ndarray) or part.ndim != 1:
+                raise ValueError(f"X.{name} must be a one-dimensional array; rebuild the matrix")
+        for name in ("indices", "indptr"):
+            dtype = getattr(X, name).dtype
+            if dtype.kind not in "iu":
+                raise ValueError(f"X.{name} has dtype {dtype}; indices must be integers")
+        slices, letter = (X.shape[0], "row") if X.format == "csr" else (X.shape[1], "column")
+        if len(X.indptr) != slices + 1:
+            raise ValueError(
+                f"X.indptr has {len(X.indptr)} entries, but {slices} {letter}s need {slices + 1}; rebuild the matrix"
+            )
+        _numeric("X.data", X.data[:0])
+        return read_storage(X)
+    return _triplets_to_csr(X)
+
+
+def _triplets_to_csr(X: Any) -> Storage:
+    """Any other sparse format, through row-column-value triplets whose indices are checked first."""
+    if X.format == "coo":
+        rows, columns = X.coords if hasattr(X, "coords") else (X.row, X.col)
+        values = X.data
+    elif X.format == "lil":
+        rows = np.repeat(np.arange(X.shape[0]), [len(row) for row in X.rows])
+        columns = np.array([j for row in X.rows for j in row], dtype=np.int64)
+        values = np.array([value for row in X.data for value in row], dtype=X.dtype)
+    elif X.format == "dok":
+        keys = np.array(list(X.keys()), dtype=np.int64).reshape(-1, 2)
+        rows, columns, values = keys[:, 0], keys[:, 1], np.array(list(X.values()), dtype=X.dtype)
+    elif X.format == "bsr":
+        height, width = X.blocksize
+        blocks = (X.shape[0] // height, X.shape[1] // width)
+        index = sparse.csr_array(blocks, dtype=np.float64)
+        index.data, index.indices, index.indptr = np.zeros(len(X.indices)), X.indices, X.indptr
+        as_design(index)  # the block indices are sound, or this raises
+        return _converted(X.tocsr(), "bsr")
+    else:  # dia: offsets and diagonals, no indices that could lead astray
+        return _converted(sparse.csr_array(X), X.format)
+    if not len(rows) == len(columns) == len(values):
+        raise ValueError(f"X has {len(rows)} rows, {len(columns)} columns and {len(values)} values; rebuild the matrix")
+    for name, index, size in (("row", rows, X.shape[0]), ("column", columns, X.shape[1])):
+        outside = np.flatnonzero((index < 0) | (index >= size))
+        if outside.size:
+            raise ValueError(
+                f"X names {name} {index[outside[0]]} at entry {outside[0]}, but has {size} {name}s; rebuild the matrix"
+            )
+    values = _numeric("X.data", values)
+    return _converted(sparse.coo_array((values, (rows, columns)), shape=X.shape).tocsr(), X.format)
+
+
+def _converted(matrix: Any, source: str) -> Storage:
+    _numeric("X.data", matrix.data[:0])
+    storage = read_storage(matrix)
+    return replace(storage, conversion=join_notes(f"X converted from {source.upper()} to CSR", storage.conversion))
+
+
+def _canonical(storage: Storage) -> Any:
+    """A copy with sorted indices and repeated entries added up; the storage is known to be sound."""
+    assert storage.indices is not None and storage.starts is not None
+    n = int(storage.starts[-1])
+    kind = sparse.csr_array if storage.by_rows else sparse.csc_array
+    parts = (storage.values[:n].astype(np.float64), storage.indices[:n].copy(), storage.starts.copy())
+    matrix = kind(parts, shape=storage.shape)
+    matrix.sum_duplicates()
+    matrix.data = matrix.data.astype(storage.values.dtype, copy=False)
+    made = Storage(matrix.data, matrix.indices, matrix.indptr, storage.shape, storage.by_rows)
+    note = join_notes(storage.conversion, "X copied: indices sorted, repeated entries added up")
+    view, fault, where = check_storage(made)
+    if view is None:
+        raise ValueError(_explain(made, fault, where))
+    return Design(replace(made, conversion=note), view)
+
+
+def _explain(storage: Storage, fault: str, where: int) -> str:
+    """The sentence for a fault found by the kernel."""
+    slices, entries = ("row", "column") if storage.by_rows else ("column", "row")
+    starts, indices = storage.starts, storage.indices
+    if fault == "not_finite":
+        length = storage.shape[1] if storage.by_rows else storage.shape[0]
+        if starts is None or indices is None:
+            k, i = divmod(where, length)
+            value = storage.values[(k, i) if storage.by_rows else (i, k)]
+        else:
+            k, i = int(np.searchsorted(starts, where, side="right")) - 1, int(indices[where])
+            value = storage.values[where]
+        row, column = (k, i) if storage.by_rows else (i, k)
+        return f"X has the value {value} in row {row}, column {column}; remove or impute values that are not finite"
+    assert starts is not None and indices is not None
+    if fault == "first_start":
+        return f"X.indptr begins with {starts[0]}, not 0; rebuild the matrix"
+    if fault == "decreasing_start":
+        return f"X.indptr decreases from {starts[where]} to {starts[where + 1]} at {slices} {where}; rebuild the matrix"
+    if fault == "last_start":
+        stored = min(len(indices), len(storage.values))
+        return f"X.indptr ends with {starts[-1]}, but only {stored} entries are stored; rebuild the matrix"
+    size = storage.shape[1] if storage.by_rows else storage.shape[0]
+    return (
+        f"X.indices[{where}] is {indices[where]}, but X has {size} {entries}s (0 to {size - 1} can be named); "
+        "rebuild the matrix"
+    )
+
+
+def as_vector(name: str, value: Any, length: int, *, least: float = -math.inf) -> Vector:
+    """value as a finite, contiguous float64 vector of that length with no entry below least; a copy if needed."""
+    if sparse.issparse(value):
+        raise TypeError(f"{name} is a sparse matrix; pass a dense vector, {name}.toarray().ravel()")
+    array = _unmasked(name, value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+    if array.ndim == 2 and 1 in array.shape and array.size == length:
+        array = array.reshape(-1)
+    if array.shape != (length,):
+        raise ValueError(f"{name} has shape {array.shape}, expected ({length},)")
+    made: Vector = np.require(_numeric(name, array), dtype=np.float64, requirements=["C", "A"])
+    if not check.all_finite(made):
+        at = int(np.flatnonzero(~np.isfinite(made))[0])
+        raise ValueError(f"{name}[{at}] is {made[at]}; every entry must be finite")
+    if least > -math.inf and length and made.min() < least:
+        at = int(made.argmin())
+        raise ValueError(f"{name}[{at}] is {made[at]}; every entry must be at least {least:g}")
+    return made
+
+
+def _numeric(name: str, array: NDArray[Any]) -> NDArray[Any]:
+    """array, or its entries as float64 when they are Python numbers; complex, text and dates are refused."""
+    if array.dtype.kind in "fiub":
+        return array
+    if array.dtype.kind == "c":
+        raise ValueError(f"{name} is complex ({array.dtype}); only real numbers are supported")
+    if array.dtype.kind == "O":
+        try:
+            if not any(isinstance(entry, (str, bytes, complex)) for entry in array.flat):
+                return array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"{name} holds an entry that is not a number ({error})") from None
+    raise TypeError(f"{name} has dtype {array.dtype}; real numbers are needed")
+
+
+def _unmasked(name: str, value: Any) -> NDArray[Any]:
+    if np.ma.is_masked(value):
+        raise ValueError(f"{name} has {int(np.ma.count_masked(value))} masked entries; fill or drop them first")
+    return np.asarray(value.data)
+
+
+def as_number(name: str, value: Any, *, least: float = 0.0) -> float:
+    """value as a finite float of at least least."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        if not (isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "fiu"):
+            raise TypeError(f"{name} must be a real number, got {value!r}")
+    number = float(value)
+    if not math.isfinite(number) or number < least:
+        raise ValueError(f"{name} must be a finite number of at least {least:g}, got {value!r}")
+    return number
+
+
+def as_count(name: str, value: Any, *, least: int = 0) -> int:
+    """value as an integer of at least least."""
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        count = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, got {value!r}") from None
+    if count < least:
+        raise ValueError(f"{name} must be at least {least}, got {count}")
+    return count
+
+
+def as_flag(name: str, value: Any) -> bool:
+    """value as a bool; only booleans are taken."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)

@@ -1,0 +1,97 @@
+/* Vector kernels of the proximal methods, one pass each.
+ *
+ *   soft(a, t) = sign(a) max(|a| - t, 0),   the proximal operator of t|.|
+ *
+ * Written so that NaN stays NaN, and compiled for several instruction sets like the loops of sweep.h.
+ */
+#ifndef L1FAST_PROX_H
+#define L1FAST_PROX_H
+
+#include "sweep.h"
+
+static inline double l1fast_soft(double a, double t)
+{
+    const double m = fabs(a) - t;
+    return m < 0.0 ? 0.0 : copysign(m, a);
+}
+
+#define L1FAST_SOFT_THRESHOLD(REAL, NAME, FABS, COPYSIGN)                                                            \
+    L1FAST_MAYBE_UNUSED L1FAST_CLONES static void l1fast_soft_threshold_##NAME(const REAL *x, REAL t, REAL *out,     \
+                                                                               ptrdiff_t n)                          \
+    {                                                                                                                \
+        for (ptrdiff_t i = 0; i < n; i++) {                                                                          \
+            const REAL m = FABS(x[i]) - t;                                                                           \
+            out[i] = COPYSIGN(m < 0 ? (REAL)0 : m, x[i]);                                                            \
+        }                                                                                                            \
+    }
+
+L1FAST_SOFT_THRESHOLD(float, f, fabsf, copysignf)
+L1FAST_SOFT_THRESHOLD(double, d, fabs, copysign)
+
+/* One proximal-gradient step from the extrapolated point
+ *
+ *   v     = w + beta (w - w_old)            dv = g + beta (g - g_old)       (the gradient of a quadratic is affine)
+ *   w_new = argmin_u  dv'(u - v) + lipschitz/2 |u - v|^2 + sum_j v_j (lam |u_j| + l2/2 u_j^2)   [u >= 0 if positive]
+ *
+ * momentum_step: w_old receives w_new (read and written), v and dv are written, w, g and g_old are read.
+ * prox_step: the same from v and dv as they are, into w. All have length n.
+ * weight: penalty weights v_j, or NULL for ones. */
+static inline double l1fast_prox_entry(double v, double dv, double lipschitz, double lam, double l2, double weight,
+                                       double lowest)
+{
+    const double u = l1fast_soft(lipschitz * v - dv, lam * weight) / (lipschitz + l2 * weight);
+    return u < lowest ? lowest : u;
+}
+
+L1FAST_MAYBE_UNUSED L1FAST_CLONES static void l1fast_prox_step(
+    const double *restrict v, const double *restrict dv, double *restrict w, double lipschitz, double lam, double l2,
+    const double *restrict weight, int positive, ptrdiff_t n)
+{
+    const double lowest = positive ? 0.0 : -INFINITY;
+    for (ptrdiff_t j = 0; j < n; j++)
+        w[j] = l1fast_prox_entry(v[j], dv[j], lipschitz, lam, l2, weight ? weight[j] : 1.0, lowest);
+}
+
+L1FAST_MAYBE_UNUSED L1FAST_CLONES static void l1fast_momentum_step(
+    const double *restrict w, double *restrict w_old, const double *restrict g, const double *restrict g_old,
+    double *restrict v, double *restrict dv, double beta, double lipschitz, double lam, double l2,
+    const double *restrict weight, int positive, ptrdiff_t n)
+{
+    const double lowest = positive ? 0.0 : -INFINITY;
+    for (ptrdiff_t j = 0; j < n; j++) {
+        v[j] = w[j] + beta * (w[j] - w_old[j]);
+        dv[j] = g[j] + beta * (g[j] - g_old[j]);
+        w_old[j] = l1fast_prox_entry(v[j], dv[j], lipschitz, lam, l2, weight ? weight[j] : 1.0, lowest);
+    }
+}
+
+/* What the step shows once the gradient g_new at w_new is known:
+ *   out[0] = |w_new - v|^2                       length of the step
+ *   out[1] = (w_new - v)'(g_new - dv)            = |X (w_new - v)|^2, its curvature
+ *   out[2] = (v - w_new)'(w_new - w)             > 0: momentum points uphill, restart */
+L1FAST_MAYBE_UNUSED L1FAST_CLONES static void l1fast_step_products(
+    const double *restrict w_new, const double *restrict w, const double *restrict v, const double *restrict g_new,
+    const double *restrict dv, ptrdiff_t n, double *restrict out)
+{
+    enum { W = L1FAST_LANES / 2 };
+    double length[W] = {0.0}, curvature[W] = {0.0}, uphill[W] = {0.0};
+    ptrdiff_t j = 0;
+    for (; j + W <= n; j += W)
+        for (int k = 0; k < W; k++) {
+            const double step = w_new[j + k] - v[j + k];
+            length[k] += step * step;
+            curvature[k] += step * (g_new[j + k] - dv[j + k]);
+            uphill[k] -= step * (w_new[j + k] - w[j + k]);
+        }
+    for (; j < n; j++) {
+        const double step = w_new[j] - v[j];
+        length[0] += step * step;
+        curvature[0] += step * (g_new[j] - dv[j]);
+        uphill[0] -= step * (w_new[j] - w[j]);
+    }
+    out[0] = l1fast_add_half(length);
+    out[1] = l1fast_add_half(curvature);
+    out[2] = l1fast_add_half(uphill);
+}
+
+#endif
