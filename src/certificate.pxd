@@ -27,27 +27,36 @@ cdef inline Certificate certify(const Penalty* penalty, const double* norm2, Py_
     """
     cdef Py_ssize_t j
     cdef double low = -INFINITY, high = INFINITY, inner = 0.0, value = 0.0, violation = 0.0
-    cdef double l1, l2, c, bounded, t, other, residual2 = 2.0 * loss
+    cdef double most = 0.0, least = 0.0, weight, distance
+    cdef double l1, l2, c, t, other, residual2 = 2.0 * loss
     cdef Certificate out
     for j in range(p):
         c = -g[j]
-        l1 = penalty.lam * weight_of(penalty, j)
-        l2 = penalty.l2 * weight_of(penalty, j)
-        violation = fmax(violation, subdifferential_distance(l1, l2, penalty.positive, w[j], c))
+        weight = weight_of(penalty, j)
+        l1 = penalty.lam * weight
+        l2 = penalty.l2 * weight
+        distance = subdifferential_distance(l1, l2, penalty.positive, w[j], c)
+        if distance > violation:
+            violation = distance
         if w[j] != 0.0:
             value += penalty_value(penalty, j, w[j])
-            inner += w[j] * (c - l2 * w[j])
+            c -= l2 * w[j]
+            inner += w[j] * c
             residual2 += l2 * w[j] * w[j]
-        if l1 > 0.0:
-            bounded = c - l2 * w[j]
-            if bounded > 0.0:
-                high = fmin(high, l1 / bounded)
-                if not penalty.positive:
-                    low = fmax(low, -l1 / bounded)
-            elif bounded < 0.0:
-                low = fmax(low, l1 / bounded)
-                if not penalty.positive:
-                    high = fmin(high, -l1 / bounded)
+        if weight == 0.0:
+            continue
+        if penalty.weight != NULL:
+            c /= weight
+        if c > most:
+            most = c
+        elif c < least:
+            least = c
+    if penalty.lam > 0.0:
+        if not penalty.positive:
+            most = fmax(most, -least)
+            least = -most
+        high = penalty.lam / most if most > 0.0 else INFINITY
+        low = penalty.lam / least if least < 0.0 else -INFINITY
     t = 1.0 + inner / residual2 if residual2 > 0.0 else 1.0
     t = fmin(fmax(t, low), high)
     out.gap = gap_at(penalty, norm2, p, w, g, loss, t)

@@ -5,16 +5,18 @@
 
 #include "sweep.h"
 
+enum { L1FAST_CHECK_LANES = 16 };
+
 /* all_finite: 0 * x is 0 for a finite x and NaN otherwise. */
 #define L1FAST_ALL_FINITE(REAL, NAME)                                                                                \
     L1FAST_CLONES static int l1fast_all_finite_##NAME(const REAL *x, ptrdiff_t n)                                    \
     {                                                                                                                \
-        REAL lane[L1FAST_LANES] = {0}, sum = 0;                                                                      \
+        REAL lane[L1FAST_CHECK_LANES] = {0}, sum = 0;                                                                \
         ptrdiff_t i = 0;                                                                                             \
-        for (; i + L1FAST_LANES <= n; i += L1FAST_LANES)                                                             \
-            for (int k = 0; k < L1FAST_LANES; k++) lane[k] += x[i + k] * (REAL)0;                                    \
+        for (; i + L1FAST_CHECK_LANES <= n; i += L1FAST_CHECK_LANES)                                                 \
+            for (int k = 0; k < L1FAST_CHECK_LANES; k++) lane[k] += x[i + k] * (REAL)0;                              \
         for (; i < n; i++) lane[0] += x[i] * (REAL)0;                                                                \
-        for (int k = 0; k < L1FAST_LANES; k++) sum += lane[k];                                                       \
+        for (int k = 0; k < L1FAST_CHECK_LANES; k++) sum += lane[k];                                                 \
         return sum == (REAL)0;                                                                                       \
     }
 

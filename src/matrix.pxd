@@ -18,13 +18,13 @@ cdef extern from "sweep.h" nogil:
     void axpy_f "l1fast_axpy_f"(double a, const float* x, double* v, Py_ssize_t n)
     void axpy_d "l1fast_axpy_d"(double a, const double* x, double* v, Py_ssize_t n)
     void dot4_f "l1fast_dot4_f"(const float* x0, const float* x1, const float* x2, const float* x3,
-                                const double* v, Py_ssize_t n, double* out)
+                                const double* v, Py_ssize_t n, double* out, Py_ssize_t ahead)
     void dot4_d "l1fast_dot4_d"(const double* x0, const double* x1, const double* x2, const double* x3,
-                                const double* v, Py_ssize_t n, double* out)
+                                const double* v, Py_ssize_t n, double* out, Py_ssize_t ahead)
     void axpy4_f "l1fast_axpy4_f"(const double* a, const float* x0, const float* x1, const float* x2, const float* x3,
-                                  double* v, Py_ssize_t n)
+                                  double* v, Py_ssize_t n, Py_ssize_t ahead)
     void axpy4_d "l1fast_axpy4_d"(const double* a, const double* x0, const double* x1, const double* x2,
-                                  const double* x3, double* v, Py_ssize_t n)
+                                  const double* x3, double* v, Py_ssize_t n, Py_ssize_t ahead)
     double gather_fi "l1fast_gather_fi"(const float* x, const int32_t* index, const double* v, Py_ssize_t n)
     double gather_fl "l1fast_gather_fl"(const float* x, const int64_t* index, const double* v, Py_ssize_t n)
     double gather_di "l1fast_gather_di"(const double* x, const int32_t* index, const double* v, Py_ssize_t n)
@@ -123,27 +123,33 @@ cdef inline void slice_axpy(const MatrixView* X, Py_ssize_t k, double a, double*
         scatter_di(a, <const double*> X.values + e, <const int32_t*> X.indices + e, v, size)
 
 
-cdef inline void dense_dot4(const MatrixView* X, Py_ssize_t k, const double* v, double* out) noexcept nogil:
-    """out[0:4] = v' x_k .. v' x_(k+3): v is read once for four dense slices."""
+cdef inline void dense_dot4(const MatrixView* X, Py_ssize_t k, const double* v, double* out,
+                            Py_ssize_t ahead) noexcept nogil:
+    """out[0:4] = v' x_k .. v' x_(k+3): v is read once for four dense slices. Slices k + ahead are fetched meanwhile."""
     cdef const float* f = <const float*> X.values + k * X.stride
     cdef const double* d = <const double*> X.values + k * X.stride
     if X.single:
-        dot4_f(f, f + X.stride, f + 2 * X.stride, f + 3 * X.stride, v, X.length, out)
+        dot4_f(f, f + X.stride, f + 2 * X.stride, f + 3 * X.stride, v, X.length, out,
+               ahead * X.stride)
     else:
-        dot4_d(d, d + X.stride, d + 2 * X.stride, d + 3 * X.stride, v, X.length, out)
+        dot4_d(d, d + X.stride, d + 2 * X.stride, d + 3 * X.stride, v, X.length, out,
+               ahead * X.stride)
 
 
 cdef inline void dense_axpy4(const MatrixView* X, const Py_ssize_t* k, const double* a, Py_ssize_t first,
-                             Py_ssize_t last, double* v) noexcept nogil:
-    """v[first:last] += sum of a[i] x_k[i][first:last] over four dense slices: v is read and written once for four."""
+                             Py_ssize_t last, double* v, Py_ssize_t ahead) noexcept nogil:
+    """v[first:last] += sum of a[i] x_k[i][first:last] over four dense slices: v is read and written once for four.
+
+    The same places of the slices k[i] + ahead are fetched meanwhile.
+    """
     cdef const float* f = <const float*> X.values + first
     cdef const double* d = <const double*> X.values + first
     if X.single:
         axpy4_f(a, f + k[0] * X.stride, f + k[1] * X.stride, f + k[2] * X.stride, f + k[3] * X.stride, v + first,
-                last - first)
+                last - first, ahead * X.stride)
     else:
         axpy4_d(a, d + k[0] * X.stride, d + k[1] * X.stride, d + k[2] * X.stride, d + k[3] * X.stride, v + first,
-                last - first)
+                last - first, ahead * X.stride)
 
 
 cdef inline void dot_slices(const MatrixView* X, Py_ssize_t first, Py_ssize_t last, const double* v,
@@ -152,7 +158,7 @@ cdef inline void dot_slices(const MatrixView* X, Py_ssize_t first, Py_ssize_t la
     cdef Py_ssize_t k = first
     if not X.sparse:
         while k + 4 <= last:
-            dense_dot4(X, k, v, out + k)
+            dense_dot4(X, k, v, out + k, 4 if k + 8 <= last else 0)
             k += 4
     while k < last:
         out[k] = slice_dot(X, k, v)
@@ -182,7 +188,7 @@ cdef inline void dense_axpy_segment(const MatrixView* X, const double* a, Py_ssi
             factor[held] = a[k]
             held += 1
             if held == 4:
-                dense_axpy4(X, four, factor, first, last, v)
+                dense_axpy4(X, four, factor, first, last, v, 0)
                 held = 0
     for k in range(held):
         if X.single:

@@ -41,7 +41,9 @@ cdef inline double subdifferential_distance(double l1, double l2, bint positive,
         return fabs(c - l1 - l2 * u)
     if u < 0.0:
         return fabs(c + l1 - l2 * u)
-    return fmax((c if positive else fabs(c)) - l1, 0.0)
+    if not positive:
+        c = fabs(c)
+    return c - l1 if c > l1 else 0.0
 
 
 cdef inline double fenchel_gap(double l1, double l2, bint positive, double u, double c) noexcept nogil:

@@ -12,11 +12,27 @@ A Problem is made by `check.pack` alone, from storage that it has verified, and 
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython.parallel cimport prange
+from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
 from matrix cimport (MatrixView, axpy_slices, dense_axpy4, dense_axpy_segment, dense_dot4, dot_slices, n_features,
                      n_samples, part_begin, slice_axpy, slice_dot)
 from penalty cimport Penalty
+
+cdef extern from "sweep.h" nogil:
+    double gradient_rows_fi "l1fast_gradient_rows_fi"(
+        const float* x, const int32_t* index, const void* starts, bint wide_starts, Py_ssize_t first, Py_ssize_t last,
+        const double* w, double b, const double* y, const double* s, double* q, double* g)
+    double gradient_rows_fl "l1fast_gradient_rows_fl"(
+        const float* x, const int64_t* index, const void* starts, bint wide_starts, Py_ssize_t first, Py_ssize_t last,
+        const double* w, double b, const double* y, const double* s, double* q, double* g)
+    double gradient_rows_di "l1fast_gradient_rows_di"(
+        const double* x, const int32_t* index, const void* starts, bint wide_starts, Py_ssize_t first, Py_ssize_t last,
+        const double* w, double b, const double* y, const double* s, double* q, double* g)
+    double gradient_rows_dl "l1fast_gradient_rows_dl"(
+        const double* x, const int64_t* index, const void* starts, bint wide_starts, Py_ssize_t first, Py_ssize_t last,
+        const double* w, double b, const double* y, const double* s, double* q, double* g)
+
 
 cdef struct Problem:
     MatrixView X
@@ -55,20 +71,38 @@ cdef inline double gradient_of_rows(const Problem* P, const double* w, double b,
                                     double* q, double* g) noexcept nogil:
     """g += sum over rows first <= i < last of q_i x_i, for storage by rows; returns their part of 2 loss.
 
-    Each row is read from memory once: it is still in cache when its q_i is known. Dense rows go by fours.
+    Each row is read from memory once: it is still in cache when its q_i is known.
     """
+    cdef const MatrixView* X = &P.X
+    if not X.sparse:
+        return gradient_of_dense_rows(P, w, b, first, last, q, g)
+    if X.wide_indices:
+        if X.single:
+            return gradient_rows_fl(<const float*> X.values, <const int64_t*> X.indices, X.starts, X.wide_starts,
+                                    first, last, w, b, P.y, P.sample_weight, q, g)
+        return gradient_rows_dl(<const double*> X.values, <const int64_t*> X.indices, X.starts, X.wide_starts, first,
+                                last, w, b, P.y, P.sample_weight, q, g)
+    if X.single:
+        return gradient_rows_fi(<const float*> X.values, <const int32_t*> X.indices, X.starts, X.wide_starts, first,
+                                last, w, b, P.y, P.sample_weight, q, g)
+    return gradient_rows_di(<const double*> X.values, <const int32_t*> X.indices, X.starts, X.wide_starts, first,
+                            last, w, b, P.y, P.sample_weight, q, g)
+
+
+cdef inline double gradient_of_dense_rows(const Problem* P, const double* w, double b, Py_ssize_t first,
+                                          Py_ssize_t last, double* q, double* g) noexcept nogil:
+    """The same for dense rows, by fours; the next four are fetched while these are added up."""
     cdef double prediction[4]
     cdef Py_ssize_t four[4]
     cdef Py_ssize_t i = first, k
     cdef double loss2 = 0.0
-    if not P.X.sparse:
-        while i + 4 <= last:
-            dense_dot4(&P.X, i, w, prediction)
-            for k in range(4):
-                four[k] = i + k
-                loss2 += residual_entry(P, i + k, prediction[k] + b, q)
-            dense_axpy4(&P.X, four, q + i, 0, P.X.length, g)
-            i += 4
+    while i + 4 <= last:
+        dense_dot4(&P.X, i, w, prediction, 0)
+        for k in range(4):
+            four[k] = i + k
+            loss2 += residual_entry(P, i + k, prediction[k] + b, q)
+        dense_axpy4(&P.X, four, q + i, 0, P.X.length, g, 4 if i + 8 <= last else 0)
+        i += 4
     while i < last:
         loss2 += residual_entry(P, i, slice_dot(&P.X, i, w) + b, q)
         slice_axpy(&P.X, i, q[i], g)

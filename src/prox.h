@@ -73,25 +73,34 @@ L1FAST_MAYBE_UNUSED L1FAST_CLONES static void l1fast_step_products(
     const double *restrict w_new, const double *restrict w, const double *restrict v, const double *restrict g_new,
     const double *restrict dv, ptrdiff_t n, double *restrict out)
 {
-    enum { W = L1FAST_LANES / 2 };
-    double length[W] = {0.0}, curvature[W] = {0.0}, uphill[W] = {0.0};
+    double length = 0.0, curvature = 0.0, uphill = 0.0;
     ptrdiff_t j = 0;
-    for (; j + W <= n; j += W)
-        for (int k = 0; k < W; k++) {
-            const double step = w_new[j + k] - v[j + k];
-            length[k] += step * step;
-            curvature[k] += step * (g_new[j + k] - dv[j + k]);
-            uphill[k] -= step * (w_new[j + k] - w[j + k]);
-        }
+#if defined(__GNUC__)
+    l1fast_lanes sum0 = {0}, sum1 = {0}, sum2 = {0}, new_, a, b;
+    for (; j + L1FAST_LANES <= n; j += L1FAST_LANES) {
+        L1FAST_LOAD_d(new_, w_new + j);
+        L1FAST_LOAD_d(a, v + j);
+        a = new_ - a;
+        sum0 += a * a;
+        L1FAST_LOAD_d(b, w + j);
+        sum2 -= a * (new_ - b);
+        L1FAST_LOAD_d(new_, g_new + j);
+        L1FAST_LOAD_d(b, dv + j);
+        sum1 += a * (new_ - b);
+    }
+    length = L1FAST_ADD_LANES(sum0);
+    curvature = L1FAST_ADD_LANES(sum1);
+    uphill = L1FAST_ADD_LANES(sum2);
+#endif
     for (; j < n; j++) {
         const double step = w_new[j] - v[j];
-        length[0] += step * step;
-        curvature[0] += step * (g_new[j] - dv[j]);
-        uphill[0] -= step * (w_new[j] - w[j]);
+        length += step * step;
+        curvature += step * (g_new[j] - dv[j]);
+        uphill -= step * (w_new[j] - w[j]);
     }
-    out[0] = l1fast_add_half(length);
-    out[1] = l1fast_add_half(curvature);
-    out[2] = l1fast_add_half(uphill);
+    out[0] = length;
+    out[1] = curvature;
+    out[2] = uphill;
 }
 
 #endif

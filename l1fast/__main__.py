@@ -1,0 +1,3 @@
+from l1fast.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,755 @@
+"""Reading X, y and feature names from files, and writing a Result.
+
+A file is recognised by its first bytes, then by its extension. Nothing is unpickled, and no count that a file
+announces is believed before it is held against the size of the file. Whatever is wrong with a file ends in a
+`FileError` that names the file, the place where it is known, and the cure.
+
+Index arrays of .npz files are passed on as they are: `l1fast.solve` validates them before any use.
+"""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import math
+import os
+import re
+import zipfile
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from l1fast._result import Result
+
+__all__ = ["Dataset", "FileError", "check_output", "read", "result_as_dict", "write_result"]
+
+BLOCK = 1 << 20  # bytes of text parsed at a time
+HEAD = 1 << 16  # bytes a format is recognised by
+HEAD_LINES = 100  # lines a text format is recognised by
+DEFLATE_RATIO = 1032  # deflate packs at most 1032 bytes into one (zlib, technical details)
+EXACT = 2.0**53  # integers below this are exact in float64
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+COMPRESSIONS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
+COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz")
+TABLE_SUFFIXES = (".csv", ".tsv")
+SVMLIGHT_SUFFIXES = (".svm", ".svmlight", ".libsvm")
+OUTPUT_SUFFIXES = (".npz", ".csv", ".json")
+SVMLIGHT_LINE = re.compile(rb"\s*[^\s:,#]+[ \t]+(?:qid|\d+):\S")
+FORMATS = ".npz, .npy, Matrix Market (.mtx), svmlight/libsvm text, .csv or .tsv"
+GIVE_TARGET = "give target=FILE (--target FILE on the command line), a .npy, .csv, .txt or .mtx file with one column"
+
+
+class FileError(ValueError):
+    """A file cannot be read or written; the message names the file, the place and the cure."""
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """What `read` found in a file.
+
+    Attributes
+    ----------
+    X : ndarray or scipy.sparse array, shape (n_samples, n_features)
+        float32 if the file holds float32, otherwise float64. Index arrays from .npz are not validated yet.
+    y : ndarray, shape (n_samples,)
+    feature_names : list of str, or None
+    source : str
+        Path of the file.
+    format : str
+        The format it was read as: "npz", "npy", "mtx", "svmlight" or "csv".
+    """
+
+    X: Any
+    y: NDArray[Any]
+    feature_names: list[str] | None
+    source: str
+    format: str
+
+
+def read(
+    path: str | os.PathLike[str], target: str | os.PathLike[str] | None = None, *, target_column: str | None = None
+) -> Dataset:
+    """Read X, y and, where the file has them, feature names.
+
+    Formats: .npz (of `scipy.sparse.save_npz`, or arrays data, indices, indptr, shape or X, with y and feature_names),
+    .npy, Matrix Market, svmlight/libsvm text, .csv and .tsv with or without a header. Text may be compressed by gzip,
+    bzip2 or xz. Svmlight text is read in blocks and takes little memory beyond the result; its columns count from 0
+    if index 0 occurs and from 1 otherwise. Other text formats hold up to two copies for a moment.
+
+    Parameters
+    ----------
+    path : str or path
+    target : str or path, optional
+        File with y (.npy, .csv, .txt or .mtx with one column, or .npz with y). Needed where `path` holds no target;
+        takes precedence over a target in `path`.
+    target_column : str, optional
+        Name of the column of a .csv or .tsv file that holds y; its number, from 1, if the file has no header.
+        The last column if neither this nor `target` is given.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    FileError
+        For every problem with a file: missing, unreadable, damaged, of unknown format, not numeric, without a target.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "small.csv")
+    ...     _ = path.write_text("height,width,price\\n1,2,10\\n3,4,20\\n")
+    ...     data = read(path)
+    >>> data.X.tolist(), data.y.tolist(), data.feature_names
+    ([[1.0, 2.0], [3.0, 4.0]], [10.0, 20.0], ['height', 'width'])
+    """
+    path = Path(path)
+    with _explained(path):
+        kind = _recognise(path)
+        if target_column is not None and kind != "csv":
+            raise FileError(f"{path}: a target column belongs to a .csv or .tsv file, this one is {kind}; drop it")
+        if target_column is not None and target is not None:
+            raise FileError(f"{path}: both a target file and a target column are given; give one of them")
+        y: NDArray[Any] | None = None
+        names: list[str] | None = None
+        if kind == "npz":
+            X, y, names = _read_npz(path)
+        elif kind == "npy":
+            X = _read_npy(path)
+        elif kind == "mtx":
+            X = _read_matrix_market(path)
+        elif kind == "svmlight":
+            X, y = _read_svmlight(path)
+        else:
+            X, y, names = _read_table(path, target_column, take_target=target is None)
+        if X.ndim != 2:
+            raise FileError(f"{path}: X must have 2 dimensions, this array has {X.ndim}; save it as a matrix")
+    if target is not None:
+        y = read_target(target)
+        y_path = Path(target)
+    elif y is None:
+        raise FileError(f"{path}: holds no target y; {GIVE_TARGET}")
+    else:
+        y_path = path
+    n, p = X.shape
+    if y.shape != (n,):
+        raise FileError(f"{y_path}: y has shape {y.shape}, X has {_count(n, 'row')}; they must agree")
+    if names is not None and len(names) != p:
+        raise FileError(f"{path}: {_count(len(names), 'feature name')} for {_count(p, 'column')}; they must agree")
+    with _explained(path):
+        if sp.issparse(X) and X.format in ("coo", "dia"):
+            X = X.tocsc()  # its coordinates were checked when it was read
+    return Dataset(X, y, names, str(path), kind)
+
+
+def read_target(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """Read y from a file with one column: .npy, .csv, .txt, .mtx, or y of an .npz file. Raises FileError."""
+    path = Path(path)
+    with _explained(path):
+        kind = _recognise(path)
+        if kind == "npz":
+            y = _read_npz(path)[1]
+            if y is None:
+                raise FileError(f"{path}: holds no array y; save the target under this name")
+            return y
+        if kind == "svmlight":
+            raise FileError(f"{path}: svmlight text is no target file; save y as .npy, .csv, .txt or .mtx")
+        values: Any
+        if kind == "npy":
+            values = _read_npy(path)
+        elif kind == "mtx":
+            values = _read_matrix_market(path)
+        else:
+            values = _read_numbers(path)[1]
+        if math.prod(values.shape) != max(values.shape, default=0):
+            raise FileError(f"{path}: shape {values.shape} is more than one column; a target file holds y alone")
+        return np.ravel(values.toarray() if sp.issparse(values) else values)
+
+
+def check_output(path: str | os.PathLike[str]) -> None:
+    """Raise FileError if `write_result` could not write to this path; so that it is known before a long solve."""
+    path = Path(path)
+    if path.suffix.lower() not in OUTPUT_SUFFIXES:
+        raise FileError(f"{path}: unknown output format {path.suffix!r}; use one of {', '.join(OUTPUT_SUFFIXES)}")
+    if path.is_dir():
+        raise FileError(f"{path}: is a directory; give the name of a file")
+    if not path.parent.is_dir():
+        raise FileError(f"{path}: there is no directory {str(path.parent)!r}; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise FileError(f"{path}: the directory {str(path.parent)!r} is not writable; choose another")
+
+
+def write_result(result: Result, path: str | os.PathLike[str], feature_names: list[str] | None = None) -> None:
+    """Write a Result as .npz, .csv or .json; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    result : Result
+    path : str or path
+        The extension chooses the format. .npz: arrays index and value (the support), n_features, intercept and the
+        scalars of the certificate, feature_names (bytes, one name a line) where known; nothing is pickled.
+        .csv: feature, coefficient of the support; an intercept other than 0 is a last row "(intercept)".
+        .json: the object of `result_as_dict`.
+    feature_names : list of str, optional
+        Features without names are called by their index, from 0.
+
+    Raises
+    ------
+    FileError
+    """
+    check_output(path)
+    path = Path(path).resolve()  # a link keeps pointing to the file
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    write = {".npz": _write_npz, ".csv": _write_csv, ".json": _write_json}[path.suffix.lower()]
+    try:
+        with open(temporary, "xb") as stream:
+            write(result, stream, feature_names)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def result_as_dict(result: Result, feature_names: list[str] | None = None) -> dict[str, Any]:
+    """The Result as numbers and strings for JSON; a value that is not finite becomes None."""
+
+    def finite(number: float) -> float | None:
+        return float(number) if math.isfinite(number) else None
+
+    return {
+        "status": result.status.name.lower(),
+        "lam": finite(result.lam),
+        "tol": finite(result.tol),
+        "objective": finite(result.objective),
+        "dual_gap": finite(result.dual_gap),
+        "violation": finite(result.violation),
+        "intercept": finite(result.intercept),
+        "n_features": len(result.coef),
+        "n_iter": result.n_iter,
+        "n_epochs": result.n_epochs,
+        "seconds": finite(result.seconds),
+        "solver": result.solver,
+        "reason": result.reason,
+        "conversion": result.conversion,
+        "support": [
+            {"feature": name, "index": int(j), "coef": finite(result.coef[j])}
+            for j, name in zip(result.support, _support_names(result, feature_names), strict=True)
+        ],
+    }
+
+
+def _support_names(result: Result, feature_names: list[str] | None) -> list[str]:
+    return [str(j) if feature_names is None else feature_names[j] for j in result.support]
+
+
+def _write_npz(result: Result, stream: IO[bytes], feature_names: list[str] | None) -> None:
+    numbers_and_text = (int, float, str)
+    scalars: dict[str, Any] = {k: v for k, v in result_as_dict(result).items() if isinstance(v, numbers_and_text)}
+    if feature_names is not None:
+        scalars["feature_names"] = "\n".join(feature_names).encode()
+    np.savez_compressed(stream, index=result.support, value=result.coef[result.support], **scalars)
+
+
+def _write_csv(result: Result, stream: IO[bytes], feature_names: list[str] | None) -> None:
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["feature", "coefficient"])
+    values = result.coef[result.support].tolist()
+    rows.writerows(zip(_support_names(result, feature_names), values, strict=True))
+    if result.intercept:
+        rows.writerow(["(intercept)", float(result.intercept)])
+    text.detach()
+
+
+def _write_json(result: Result, stream: IO[bytes], feature_names: list[str] | None) -> None:
+    text = json.dumps(result_as_dict(result, feature_names), indent=1, allow_nan=False)
+    stream.write(text.encode() + b"\n")
+
+
+# ---------------------------------------------------------------- recognising and opening
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged file makes the readers raise into a FileError."""
+    try:
+        yield
+    except FileError:
+        raise
+    except FileNotFoundError as error:
+        raise FileError(f"{path}: no such file; check the path") from error
+    except PermissionError as error:
+        raise FileError(f"{path}: no permission to read it; change its mode") from error
+    except MemoryError as error:
+        raise FileError(f"{path}: needs more memory than there is; use a sparse format or fewer rows") from error
+    except Exception as error:  # the readers beneath raise some twenty types on damaged files
+        detail = " ".join(str(error).split()) or type(error).__name__
+        raise FileError(f"{path}: damaged or not what its name says ({detail}); write or download it again") from error
+
+
+def _open(path: Path) -> IO[bytes]:
+    """The bytes of a regular file, decompressed if its first bytes say that it is compressed."""
+    if path.is_dir():
+        raise FileError(f"{path}: is a directory; give one file")
+    if path.exists() and not path.is_file():
+        raise FileError(f"{path}: is not a regular file; save the data to a file first")
+    with open(path, "rb") as stream:
+        head = stream.read(8)
+    for magic, opener in COMPRESSIONS.items():
+        if head.startswith(magic):
+            decompressed: IO[bytes] = opener(path, "rb")
+            return decompressed
+    return open(path, "rb")
+
+
+def _recognise(path: Path) -> str:
+    """The format: by the first bytes, then by the extension, then by the first lines."""
+    with _open(path) as stream:
+        head = stream.read(HEAD)
+        plain = isinstance(stream, io.BufferedReader)
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() not in COMPRESSED_SUFFIXES]
+    suffix = suffixes[-1] if suffixes else ""
+    if not head:
+        raise FileError(f"{path}: the file is empty; write or download it again")
+    binary = "npz" if head.startswith((b"PK\3\4", b"PK\5\6")) else "npy" if head.startswith(b"\x93NUMPY") else ""
+    if binary and not plain:
+        raise FileError(f"{path}: holds a compressed .{binary} file; decompress it first")
+    if binary:
+        return binary
+    if head.startswith(b"%%MatrixMarket"):
+        return "mtx"
+    if suffix in (".npz", ".npy", ".mtx"):
+        raise FileError(f"{path}: not a {suffix} file, it begins with {head[:8]!r}; write or download it again")
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise FileError(f"{path}: is UTF-16 text; save it as UTF-8")
+    if b"\0" in head:
+        raise FileError(f"{path}: unknown binary format, it begins with {head[:8]!r}; use {FORMATS}")
+    lines = head.removeprefix(BYTE_ORDER_MARK).replace(b"\r", b"\n").split(b"\n")
+    data = [line for line in lines if line.strip() and not line.lstrip().startswith(b"#")][:HEAD_LINES]
+    if suffix in SVMLIGHT_SUFFIXES or any(SVMLIGHT_LINE.match(line) for line in data):
+        return "svmlight"
+    if suffix in (*TABLE_SUFFIXES, ".txt") or (data and re.search(rb"[\t;,]", data[0])):
+        return "csv"
+    raise FileError(f"{path}: the format is not recognised; use {FORMATS}")
+
+
+def _blocks(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    r"""Blocks of whole lines, each with the number of its first line; every line ends in \n, whatever it ended in."""
+    rest, line = stream.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK), 1
+    while chunk := stream.read(BLOCK):
+        chunk, rest = rest + chunk, b""
+        while chunk.endswith(b"\r") and (following := stream.read(1)):  # \r\n must not be parted
+            chunk += following
+        whole, newline, rest = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n").rpartition(b"\n")
+        if newline:
+            yield line, whole + newline
+            line += whole.count(b"\n") + 1
+    if rest:
+        yield line, rest.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + b"\n"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+# ---------------------------------------------------------------- NumPy files
+
+
+def _read_npy(path: Path) -> NDArray[Any]:
+    with open(path, "rb") as stream:
+        return _numbers(_read_array(stream, path.stat().st_size, str(path)), str(path))
+
+
+def _read_array(stream: IO[bytes], size: int, where: str) -> NDArray[Any]:
+    """One array in .npy format; `size` is what the file holds, and the header must not announce more."""
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
+    elif version == (2, 0):
+        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
+    else:
+        raise FileError(f"{where}: .npy version {version} is for arrays with named fields; save plain numbers")
+    if dtype.hasobject:
+        raise FileError(f"{where}: holds pickled Python objects, which are never loaded; save numbers instead")
+    announced = math.prod(shape) * dtype.itemsize
+    held = size - stream.tell()
+    if min(shape, default=0) < 0 or announced > held:
+        raise FileError(
+            f"{where}: announces shape {shape} of {dtype}, {_count(announced, 'byte')}, but holds {held:,}; "
+            "it is truncated or damaged, write or download it again"
+        )
+    stream.seek(0)
+    result: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+    return result
+
+
+def _numbers(values: NDArray[Any], where: str) -> NDArray[Any]:
+    """float32 stays, other real numbers become float64, in the byte order of the machine."""
+    if values.dtype.kind not in "fiub":
+        raise FileError(f"{where}: holds {values.dtype}, not real numbers; save float32 or float64")
+    is_float32 = values.dtype.kind == "f" and values.dtype.itemsize == np.dtype(np.float32).itemsize
+    return values.astype(np.float32 if is_float32 else np.float64, copy=False)
+
+
+class _Archive:
+    """The members of an .npz file, read on demand."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = path.stat().st_size
+        self.zip = zipfile.ZipFile(path)
+        self.keys = {info.filename.removesuffix(".npy"): info for info in self.zip.infolist()}
+
+    def array(self, key: str) -> NDArray[Any]:
+        where = f"{self.path}: array {key!r}"
+        if key not in self.keys:
+            found = ", ".join(sorted(self.keys)) or "nothing"
+            raise FileError(f"{where} is missing (found {found}); save with scipy.sparse.save_npz")
+        info = self.keys[key]
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise FileError(f"{where}: compression method {info.compress_type}; save with numpy.savez_compressed")
+        if info.compress_size > self.size or info.file_size > DEFLATE_RATIO * (info.compress_size + 1):
+            raise FileError(
+                f"{where}: announces {_count(info.file_size, 'byte')} in {info.compress_size:,} of a file of "
+                f"{self.size:,}; the archive is damaged, write or download it again"
+            )
+        with self.zip.open(info) as stream:
+            return _read_array(stream, info.file_size, where)
+
+    def numbers(self, key: str) -> NDArray[Any]:
+        return _numbers(self.array(key), f"{self.path}: array {key!r}")
+
+    def indices(self, key: str) -> NDArray[Any]:
+        values = self.array(key)
+        if values.dtype.kind not in "iu" or values.ndim != 1:
+            raise FileError(
+                f"{self.path}: array {key!r} must be 1-D integers, it is {values.ndim}-D {values.dtype}; "
+                "save with scipy.sparse.save_npz"
+            )
+        return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def _read_npz(path: Path) -> tuple[Any, NDArray[Any] | None, list[str] | None]:
+    archive = _Archive(path)
+    with archive.zip:
+        X = archive.numbers("X") if "X" in archive.keys else _read_sparse(archive)
+        y = np.atleast_1d(np.squeeze(archive.numbers("y"))) if "y" in archive.keys else None
+        names = _read_names(archive) if "feature_names" in archive.keys else None
+    return X, y, names
+
+
+def _read_sparse(archive: _Archive) -> Any:
+    """The layouts of `scipy.sparse.save_npz`; without an array `format`, CSR."""
+    form = "csr"
+    if "format" in archive.keys:
+        text = archive.array("format").item()
+        form = text.decode("latin-1") if isinstance(text, bytes) else str(text)
+    sizes = archive.indices("shape").tolist()
+    if len(sizes) != 2 or min(sizes) < 0:
+        raise FileError(f"{archive.path}: shape must be two sizes, it is {sizes}; save a matrix")
+    shape = (sizes[0], sizes[1])
+    if form not in ("csr", "csc", "coo", "bsr", "dia"):
+        raise FileError(f"{archive.path}: unknown sparse format {form!r}; save as csr or csc")
+    data = archive.numbers("data")
+    dimensions = {"bsr": 3, "dia": 2}.get(form, 1)
+    if data.ndim != dimensions:
+        raise FileError(
+            f"{archive.path}: {form} data must be {dimensions}-D, it is {data.ndim}-D; save the matrix again"
+        )
+    if form in ("csr", "csc", "bsr"):
+        container = {"csr": sp.csr_array, "csc": sp.csc_array, "bsr": sp.bsr_array}[form]
+        # the constructor compares lengths; it follows no index
+        return container((data, archive.indices("indices"), archive.indices("indptr")), shape=shape)
+    if form == "coo":
+        if "coords" in archive.keys:
+            coords = tuple(archive.array("coords"))
+        else:
+            coords = (archive.indices("row"), archive.indices("col"))
+        if any(axis.dtype.kind not in "iu" for axis in coords):
+            raise FileError(f"{archive.path}: coordinates must be integers; save with scipy.sparse.save_npz")
+        return sp.coo_array((data, coords), shape=shape)  # checks every coordinate
+    offsets = archive.indices("offsets").astype(np.int64)
+    if offsets.size and (offsets.min() <= -shape[0] or offsets.max() >= shape[1]):
+        raise FileError(f"{archive.path}: an offset lies outside of the shape {shape}; save the matrix again")
+    return sp.dia_array((data, offsets), shape=shape)
+
+
+def _read_names(archive: _Archive) -> list[str]:
+    """A blob of bytes or text with one name a line, or an array of strings."""
+    values = archive.array("feature_names")
+    if values.dtype.kind not in "SU" or values.ndim > 1:
+        raise FileError(f"{archive.path}: feature_names must be text, one name a line, not {values.dtype}; save it so")
+    try:
+        names = [name.decode() if isinstance(name, bytes) else str(name) for name in np.atleast_1d(values).tolist()]
+    except UnicodeDecodeError as error:
+        raise FileError(f"{archive.path}: feature_names is not UTF-8 at byte {error.start}; encode it again") from error
+    return names if values.ndim else names[0].removesuffix("\n").split("\n")
+
+
+# ---------------------------------------------------------------- Matrix Market
+
+
+def _read_matrix_market(path: Path) -> Any:
+    import scipy.io
+
+    with _open(path) as stream:
+        _check_matrix_market_size(stream, path)
+        stream.seek(0)
+        X = scipy.io.mmread(stream)
+    if sp.issparse(X):
+        X = sp.coo_array(X)  # checks every coordinate
+        X.data = _numbers(X.data, str(path))
+        return X
+    return np.asfortranarray(_numbers(np.asarray(X), str(path)))
+
+
+def _check_matrix_market_size(stream: IO[bytes], path: Path) -> None:
+    """The size line must not announce more entries than the bytes of the file can hold."""
+    banner = stream.readline(HEAD).lower().split()
+    number = 1
+    line = b"%"
+    while line.startswith(b"%") or (line and not line.strip()):
+        line = stream.readline(HEAD)
+        number += 1
+    try:
+        sizes = [int(field) for field in line.split()]
+    except ValueError:
+        sizes = []
+    coordinate = b"coordinate" in banner
+    if len(sizes) != (3 if coordinate else 2) or min(sizes) < 0:
+        raise FileError(f"{path}: line {number} must hold the sizes, it is {line[:40]!r}; write or download it again")
+    if coordinate:
+        entries = sizes[2]
+    elif b"general" in banner:
+        entries = sizes[0] * sizes[1]
+    else:  # symmetric, hermitian or skew-symmetric: one triangle
+        entries = sizes[0] * (sizes[1] - 1) // 2
+    shortest = len(b"1 1\n") if coordinate else len(b"1\n")
+    held = path.stat().st_size * (1 if isinstance(stream, io.BufferedReader) else DEFLATE_RATIO)
+    if shortest * entries > held + shortest:  # the last line may lack its end
+        raise FileError(
+            f"{path}: line {number} announces {_count(entries, 'value')}, more than the file can hold; "
+            "it is truncated or damaged, write or download it again"
+        )
+
+
+# ---------------------------------------------------------------- svmlight
+
+
+def _read_svmlight(path: Path) -> tuple[Any, NDArray[np.float64]]:
+    """`label index:value index:value ... # comment`, one sample a line; a pair qid:... is ignored."""
+    labels, values, lengths = array("d"), array("d"), array("q", [0])
+    indices = array("i")  # "q", int64, from the first index on that needs it
+    smallest, largest = math.inf, -1
+    with _open(path) as stream:
+        for first_line, block in _blocks(stream):
+            if b"#" in block:
+                block = re.sub(rb"#[^\n]*", b"", block)
+            if b"qid:" in block:
+                block = re.sub(rb"(?<=[ \t])qid:\S+", b"", block)
+            try:
+                y, columns, entries, counts = _parse_svmlight(block)
+            except ValueError:
+                for number, line in enumerate(block.split(b"\n"), first_line):
+                    if problem := _svmlight_problem(line):
+                        raise FileError(f"{path}: line {number}: {problem}") from None
+                raise
+            if columns.size:
+                smallest, largest = min(smallest, int(columns.min())), max(largest, int(columns.max()))
+            if largest > np.iinfo(np.int32).max and indices.typecode == "i":
+                indices = array("q", indices)
+            labels.frombytes(y.tobytes())
+            values.frombytes(entries.tobytes())
+            indices.frombytes(columns.astype(indices.typecode).tobytes())
+            lengths.frombytes(counts.tobytes())
+    if largest < 0:
+        raise FileError(f"{path}: holds no index:value pair; it must hold lines such as '1.5 1:0.3 7:2'")
+    positions = np.frombuffer(indices, dtype=indices.typecode)
+    if smallest > 0:
+        positions -= 1  # counted from 1
+        largest -= 1
+    indptr = np.cumsum(np.frombuffer(lengths, dtype=np.int64))
+    if len(values) <= np.iinfo(positions.dtype).max:
+        indptr = indptr.astype(positions.dtype)  # SciPy would widen the indices to the type of indptr
+    X = sp.csr_array((np.frombuffer(values), positions, indptr), shape=(len(labels), largest + 1))
+    return X, np.frombuffer(labels)
+
+
+def _parse_svmlight(
+    block: bytes,
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    """Labels, column indices, values and entries per line of whole lines; ValueError if any line is malformed."""
+    characters = np.frombuffer(block, dtype=np.uint8)
+    word = characters > ord(" ")
+    word[1:] &= characters[:-1] <= ord(" ")
+    starts = np.flatnonzero(word)
+    per_line = np.diff(np.searchsorted(starts, np.flatnonzero(characters == ord("\n"))), prepend=0)
+    per_line = per_line[per_line > 0]  # a blank line is no sample
+    is_pair = np.ones(len(starts), dtype=bool)
+    is_pair[np.cumsum(per_line) - per_line] = False
+    owners = np.searchsorted(starts, np.flatnonzero(characters == ord(":")), side="right") - 1
+    if b"_" in block or not np.array_equal(owners, np.flatnonzero(is_pair)):
+        raise ValueError("every word but the first of a line must hold one colon")
+    fields = block.replace(b":", b" ").split()
+    if len(fields) != len(starts) + len(owners):
+        raise ValueError("a colon must stand between two numbers")
+    numbers = np.fromiter(map(float, fields), dtype=np.float64, count=len(fields))
+    is_label = np.zeros(len(fields), dtype=bool)
+    counts = per_line - 1
+    is_label[np.cumsum(2 * counts + 1) - (2 * counts + 1)] = True
+    pairs = numbers[~is_label].reshape(-1, 2)
+    floats = pairs[:, 0]
+    if not (np.isfinite(numbers).all() and ((floats >= 0) & (floats < EXACT) & (floats == np.floor(floats))).all()):
+        raise ValueError("numbers must be finite and indices non-negative integers")
+    columns = floats.astype(np.int64)
+    ends = np.cumsum(counts)
+    descents = np.flatnonzero(np.diff(columns) <= 0) + 1
+    for row in np.unique(np.searchsorted(ends, descents, side="right")):
+        inside = columns[ends[row] - counts[row] : ends[row]]
+        if len(np.unique(inside)) < len(inside):
+            raise ValueError("an index occurs twice in a line")
+    return numbers[is_label], columns, pairs[:, 1], counts
+
+
+def _svmlight_problem(line: bytes) -> str:
+    """What is wrong with one line, or an empty string."""
+    words = line.split()
+    if not words:
+        return ""
+    text = [word.decode("utf-8", "backslashreplace") for word in words]
+    if not _is_number(text[0]):
+        return f"the label {text[0]!r} is not a finite number; write one number"
+    seen: set[int] = set()
+    for word in text[1:]:
+        index, colon, value = word.partition(":")
+        if not colon or ":" in value:
+            return f"{word!r} is not of the form index:value; correct it"
+        if not (_is_number(index) and float(index) == math.floor(float(index)) and 0 <= float(index) < EXACT):
+            return f"the index of {word!r} is not a non-negative integer; count columns from 0 or 1"
+        if not _is_number(value):
+            return f"the value of {word!r} is not a finite number; leave the pair out if it is missing"
+        if int(float(index)) in seen:
+            return f"index {index} occurs twice; give each index once"
+        seen.add(int(float(index)))
+    return ""
+
+
+def _is_float(text: str) -> bool:
+    """Whether text is a number as C writes it, nan and inf included (Python would take 1_000, too)."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return "_" not in text
+
+
+def _is_number(text: str) -> bool:
+    return _is_float(text) and math.isfinite(float(text))
+
+
+# ---------------------------------------------------------------- tables
+
+
+def _delimiter(line: str) -> str:
+    return next((mark for mark in "\t;" if mark in line), ",")
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
+
+
+def _read_table(
+    path: Path, target_column: str | None, *, take_target: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, list[str] | None]:
+    """X, y and names; y is the named or last column, or None without `take_target`."""
+    names, table = _read_numbers(path)
+    width = table.shape[1]
+    if not take_target:
+        return np.asfortranarray(table), None, names
+    labels = names if names is not None else [str(number) for number in range(1, width + 1)]
+    if width < 2:
+        raise FileError(f"{path}: one column cannot be both X and y; {GIVE_TARGET}")
+    column = width - 1
+    if target_column is not None:
+        if labels.count(target_column) != 1:
+            problem = "occurs more than once" if target_column in labels else "is not in the file"
+            known = ", ".join(labels[:10]) + (", ..." if width > 10 else "")
+            raise FileError(f"{path}: the target column {target_column!r} {problem}; it has {known}")
+        column = labels.index(target_column)
+    keep = [j for j in range(width) if j != column]
+    X = np.asfortranarray(table[:, keep])
+    return X, table[:, column].copy(), None if names is None else [names[j] for j in keep]
+
+
+def _read_numbers(path: Path) -> tuple[list[str] | None, NDArray[np.float64]]:
+    """The header, if there is one, and the numbers of a delimited text file."""
+    names: list[str] | None = None
+    values = array("d")
+    delimiter, width = "", 0
+    with _open(path) as stream:
+        for first_line, block in _blocks(stream):
+            text = block.decode("utf-8", "surrogateescape").split("\n")
+            lines = [(number, line) for number, line in enumerate(text, first_line) if line.strip(" ")]
+            if lines and not width:
+                number, line = lines[0]
+                delimiter = _delimiter(line)
+                cells = _cells(line, delimiter)
+                width = len(cells)
+                if not any(map(_is_float, cells)):
+                    names = _header(cells, path, number)
+                    del lines[0]
+            if not lines:
+                continue
+            try:
+                rows = np.loadtxt(
+                    [line for _, line in lines], delimiter=delimiter, quotechar='"', comments=None, ndmin=2
+                )
+                regular = rows.shape[1] == width and bool(np.isfinite(rows).all())
+            except ValueError:
+                regular = False
+            if not regular:
+                for number, line in lines:
+                    if problem := _row_problem(_cells(line, delimiter), width, names):
+                        raise FileError(f"{path}: line {number}: {problem}")
+                raise FileError(f"{path}: lines {lines[0][0]} to {lines[-1][0]} are not all numbers; correct them")
+            values.frombytes(rows.tobytes())
+    if not values:
+        raise FileError(f"{path}: holds no row of numbers; write or download it again")
+    return names, np.frombuffer(values).reshape(-1, width)
+
+
+def _header(cells: list[str], path: Path, number: int) -> list[str]:
+    try:
+        "".join(cells).encode()
+    except UnicodeEncodeError:
+        raise FileError(f"{path}: line {number}: the header is not UTF-8; save the file as UTF-8") from None
+    return cells
+
+
+def _row_problem(cells: list[str], width: int, names: list[str] | None) -> str:
+    """What is wrong with one row, or an empty string."""
+    if len(cells) != width:
+        return f"{_count(len(cells), 'cell')}, but {width} in the first line; correct it"
+    for column, cell in enumerate(cells, 1):
+        if not _is_number(cell):
+            place = f"column {column}" + (f" ({names[column - 1]})" if names else "")
+            shown = cell.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+            return f"{place} is {shown!r}, not a finite number; correct it or leave the row out"
+    return ""
