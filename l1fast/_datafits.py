@@ -42,3 +42,10 @@ class LeastSquares:
         """The loss of the best constant prediction: 1/2 ||y||^2 without an intercept."""
         error = self.y - self.y_mean
         return 0.5 * float(error @ (error if self.sample_weight is None else self.sample_weight * error))
+
+    def inner(self, a: Vector, b: Vector) -> float:
+        """sum_i a_i b_i / s_i, the product that makes q = s (prediction - y) a residual; rows with s_i = 0 are out."""
+        if self.sample_weight is None:
+            return float(a @ b)
+        counted = self.sample_weight > 0.0
+        return float(a[counted] @ (b[counted] / self.sample_weight[counted]))

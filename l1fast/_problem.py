@@ -95,6 +95,11 @@ class Problem:
         datafit = replace(self.datafit, y=y)
         return self._packed(self.design, datafit, self.penalty, self.mean, self.norm2, self.n_threads)
 
+    def with_strength(self, lam: float) -> Problem:
+        """The same problem at another lam."""
+        penalty = replace(self.penalty, lam=lam)
+        return self._packed(self.design, self.datafit, penalty, self.mean, self.norm2, self.n_threads)
+
     def by_columns(self) -> Problem:
         """The same problem on a design stored by columns."""
         design = self.design.by_columns
@@ -113,6 +118,13 @@ class Problem:
     def gradient(self, w: Vector, q: Vector, g: Vector, scratch: Vector) -> float:
         """Fill q = s (Xw + b - y) and g = X'q; return the loss at w."""
         return gradient.gradient(self.capsule, w, q, g, scratch, self.n_threads)
+
+    def correlate(self, q: Vector) -> Vector:
+        """X'q, X centred when there is an intercept."""
+        g = self.design.correlate(q)
+        if self.mean is not None:
+            g -= self.mean * q.sum()
+        return g
 
     def certify(self, w: Vector, g: Vector, loss: float) -> Certificate:
         """The certificate of w from its gradient and loss."""

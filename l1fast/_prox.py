@@ -45,10 +45,15 @@ def soft_threshold(x: ArrayLike, threshold: float, out: NDArray[Any] | None = No
     flat = np.require(source, dtype=dtype, requirements=["C", "A"])
     if out is None:
         out = np.empty(flat.shape, dtype=dtype)
+    elif not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be an array, got {type(out).__name__}")
     elif out.shape != source.shape or out.dtype != dtype or not out.flags.c_contiguous or not out.flags.writeable:
         raise ValueError(
             f"out must be a writeable C-contiguous {np.dtype(dtype)} array of shape {source.shape}, got {out.dtype} "
             f"of shape {out.shape}"
         )
-    gradient.soft_threshold(flat.reshape(-1), as_number("threshold", threshold), out.reshape(-1))
+    if flat is not out and np.may_share_memory(flat, out):
+        flat = flat.copy()  # out may be x itself, entry for entry, but not a shifted view of it
+    limit = min(as_number("threshold", threshold), float(np.finfo(dtype).max))
+    gradient.soft_threshold(flat.reshape(-1), limit, out.reshape(-1))
     return out

@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,12 +20,12 @@ from l1fast._kernels import gradient
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Problem
 from l1fast._result import Callback, ConvergenceWarning, History, Result, Status
-from l1fast._solvers import Monitor, Outcome, Solver, choose, named
+from l1fast._solvers import CD, Monitor, Outcome, Solver, choose, named
 from l1fast._validation import as_count, as_design, as_flag, as_number, as_vector
 
 Vector = NDArray[np.float64]
 
-ENTRIES_PER_THREAD = 200_000
+ENTRIES_PER_THREAD = 1_000_000
 """Stored entries below which another thread costs more than it brings."""
 
 PROCESS = os.getpid()
@@ -209,11 +210,12 @@ def critical_strength(problem: Problem) -> float:
     """lam_max of a problem; its own lam does not matter."""
     n, p = problem.shape
     weights = problem.penalty.weights
-    w = np.zeros(p)
-    if weights is not None and np.any(weights == 0.0):
-        w[weights == 0.0] = _fit_unpenalised(problem, np.flatnonzero(weights == 0.0))
-    g = np.empty(p)
-    problem.gradient(w, np.empty(n), g, problem.scratch())
+    w, q, g = np.zeros(p), np.empty(n), np.empty(p)
+    problem.gradient(w, q, g, problem.scratch())
+    if weights is not None:
+        free = np.flatnonzero(weights == 0.0)
+        if free.size:
+            g = problem.correlate(_settle(problem, free, w, q))
     slope = -g if problem.penalty.positive else np.abs(g)
     slope[problem.norm2 == 0.0] = 0.0
     if weights is not None:
@@ -298,32 +300,44 @@ def _run_certified(
 def _certify(problem: Problem, w: Vector) -> tuple[Certificate, Vector]:
     """The certificate of w from a gradient made afresh, and the dual point behind it.
 
-    Unpenalised columns U ask for X_U'theta = 0: the residual is projected onto that subspace first. With rho the projection
-    of r, gap(r) = gap(rho) + 1/2 ||r - rho||^2.
+    Unpenalised columns U ask for X_U'theta = 0 (<= 0 when positive), which a residual r does only if w_U is the best for the
+    rest of w. So theta = t rho, with rho the residual that the best w_U leaves, and ||r - theta||^2 takes the place of
+    (1 - t)^2 ||r||^2 in the gap.
     """
     n, p = problem.shape
     q, g = np.empty(n), np.empty(p)
     loss = problem.gradient(w, q, g, problem.scratch())
     certificate = problem.certify(w, g, loss)
     unpenalised = problem.penalty.unpenalised(p)
-    if unpenalised.size and not problem.penalty.positive:
-        moved = _fit_unpenalised(problem, unpenalised, q)
-        projected = q + moved
-        g = problem.design.correlate(projected)
-        if problem.mean is not None:
-            g -= problem.mean * projected.sum()
-        s = problem.datafit.sample_weight
-        counted = np.ones(n, dtype=bool) if s is None else s > 0.0
-        inverse = np.ones(n) if s is None else 1.0 / s[counted]
-        rest = 0.5 * float((projected[counted] ** 2) @ inverse)
-        shift = 0.5 * float((moved[counted] ** 2) @ inverse)
-        better = problem.certify(w, g, rest)
-        certificate = certificate._replace(gap=better.gap + shift, scale=better.scale)
-        q = projected
+    if unpenalised.size:
+        settled = _settle(problem, unpenalised, w, q)
+        inner = problem.datafit.inner
+        rest = 0.5 * inner(settled, settled)
+        better = problem.certify(w, problem.correlate(settled), rest)
+        moved = settled - q
+        gap = better.gap + 0.5 * inner(moved, moved) - (1.0 - better.scale) * inner(moved, settled)
+        certificate = certificate._replace(gap=max(gap, 0.0), scale=better.scale)
+        q = settled
     return certificate, -certificate.scale * q
 
 
-def _fit_unpenalised(problem: Problem, columns: NDArray[np.intp], q: Vector) -> Vector:
+def _settle(problem: Problem, free: NDArray[np.intp], w: Vector, q: Vector) -> Vector:
+    """q at the point where w_free has its best value for the rest of w, which is not touched."""
+    if not problem.penalty.positive:
+        return q + _projection(problem, free, q)
+    rest = w.copy()
+    rest[free] = 0.0
+    datafit = problem.datafit
+    target = datafit.y - problem.design.apply(rest)
+    design = problem.design.columns(free)
+    part = Problem.of(design, replace(datafit, y=target), ElasticNet(0.0, positive=True))
+    outcome = CD().run(part, w[free], CD.default_max_iter, Monitor(0.0, 1.0, time.perf_counter()))
+    settled = np.empty(len(q))
+    part.gradient(outcome.coef, settled, np.empty(len(free)), part.scratch())
+    return settled
+
+
+def _projection(problem: Problem, columns: NDArray[np.intp], q: Vector) -> Vector:
     """s X_U d for the d that minimises ||q + s X_U d|| in the metric 1/s, X_U the (centred) columns: LSMR."""
     from scipy.sparse.linalg import LinearOperator, lsmr
 

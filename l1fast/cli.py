@@ -163,7 +163,7 @@ def _parser() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     if sys.stderr is None:  # it was closed before the start; print() would turn to stdout
-        sys.stderr = open(os.devnull, "w")
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115 - stays open
     try:
         try:
             for stream in (sys.stdout, sys.stderr):

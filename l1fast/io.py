@@ -473,6 +473,8 @@ def _read_sparse(archive: _Archive) -> Any:
         raise FileError(
             f"{archive.path}: {form} data must be {dimensions}-D, it is {data.ndim}-D; save the matrix again"
         )
+    if form == "bsr" and (0 in data.shape[1:] or shape[0] % data.shape[1] or shape[1] % data.shape[2]):
+        raise FileError(f"{archive.path}: blocks of {data.shape[1:]} do not fill the shape {shape}; save it as csr")
     if form in ("csr", "csc", "bsr"):
         container = {"csr": sp.csr_array, "csc": sp.csc_array, "bsr": sp.bsr_array}[form]
         # the constructor compares lengths; it follows no index

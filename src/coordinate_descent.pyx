@@ -64,8 +64,10 @@ def gram_descent(object capsule, const double[:, ::1] G, const double[::1] norm2
             gap = certify(&penalty, &norm2[0], size, &w[0], &g[0], loss).gap
             if gap <= target or epochs >= max_epochs:
                 break
-            gram_epoch(&penalty, &G[0, 0], G.shape[1], &norm2[0], &w[0], &g[0], size, False, &loss)
+            gain = gram_epoch(&penalty, &G[0, 0], G.shape[1], &norm2[0], &w[0], &g[0], size, False, &loss)
             epochs += 1
+            if gain <= STILL * loss:
+                break
             for inner in range(SUPPORT_EPOCHS):
                 gain = gram_epoch(&penalty, &G[0, 0], G.shape[1], &norm2[0], &w[0], &g[0], size, True, &loss)
                 epochs += 1
@@ -75,6 +77,7 @@ def gram_descent(object capsule, const double[:, ::1] G, const double[::1] norm2
 
 
 cdef long SUPPORT_EPOCHS = 7        # epochs over the non-zero coefficients for each one over all
+cdef double STILL = 1e-32           # an epoch over all that gains less than this part of the loss has moved nothing
 cdef double IDLE = 0.01             # an epoch that gains less than this part of the target is the last of its round
 
 
@@ -132,8 +135,10 @@ def column_descent(object capsule, const Py_ssize_t[::1] working_set, double[::1
             gap = certify(&penalty, &norm2[0], size, &w_set[0], &g_set[0], 0.5 * loss2).gap
             if gap <= target or epochs >= max_epochs:
                 break
-            column_epoch(P, working_set, &norm2[0], &w[0], &q[0], &total, False)
+            gain = column_epoch(P, working_set, &norm2[0], &w[0], &q[0], &total, False)
             epochs += 1
+            if gain <= STILL * loss2:
+                break
             for inner in range(SUPPORT_EPOCHS):
                 gain = column_epoch(P, working_set, &norm2[0], &w[0], &q[0], &total, True)
                 epochs += 1

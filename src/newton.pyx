@@ -1,0 +1,118 @@
+"""Newton steps on the sign pattern of a working set's problem.
+
+With the signs of the non-zero coefficients S held fixed the objective is a quadratic, whose minimiser is one solve away:
+
+    (G_SS + l2 V + damping diag(G_SS)) d = -(g_S + lam v sign(w_S) + l2 v w_S)
+
+w moves along d and a coefficient that reaches zero on the way stays there; the walk ends at the first minimum of the
+piecewise quadratic (the breakpoints are walked one by one, so the search is exact). Damping as in Levenberg (1944): it falls
+when the whole step could be made, and rises when the walk ended early. Coordinate descent lets coefficients in again.
+"""
+
+from libc.math cimport INFINITY
+from scipy.linalg.cython_lapack cimport dpotrf, dpotrs
+
+from matrix cimport axpy_d
+from problem cimport Problem, problem_of
+
+cdef double LEAST_DAMPING = 1e-12, MOST_DAMPING = 1.0
+cdef double WHOLE = 0.9, SHORT = 0.3        # parts of the step: as good as all of it, and too little
+
+
+def step(object capsule, const double[:, ::1] G, const double[::1] weights, double[::1] w, double[::1] g, double loss,
+         double damping, double[::1] factor, double[::1] direction, double[::1] product, Py_ssize_t[::1] support):
+    """One damped Newton step.
+
+    G : Gram matrix, at least size x size (read). weights : penalty weights (read).
+    w, g : coefficients and gradient of the datafit, size (read and written); loss : at w.
+    factor : room for m x m numbers, m = non-zero coefficients; direction, product, support : size (all written).
+    Cost: m^3 / 3 + m size flops. Returns (loss, damping for the next step).
+    """
+    cdef const Problem* P = problem_of(capsule)
+    cdef Py_ssize_t size = w.shape[0], a, b, k, m = 0
+    cdef int order, one = 1, info = 1, tries = 0
+    cdef double l1, l2, done = 0.0
+    if not (weights.shape[0] == g.shape[0] == direction.shape[0] == product.shape[0] == support.shape[0] == size) \
+            or G.shape[0] < size or G.shape[1] < size:
+        raise ValueError("G must be size x size and every vector size long")
+    for k in range(size):
+        if w[k] != 0.0 or (P.penalty.lam * weights[k] == 0.0 and not P.penalty.positive and G[k, k] > 0.0):
+            support[m] = k
+            m += 1
+    if m == 0:
+        return loss, damping
+    if factor.shape[0] < m * m:
+        raise ValueError(f"factor must have {m * m} entries")
+    order = <int> m
+    with nogil:
+        while info != 0 and tries < 8:
+            for a in range(m):
+                k = support[a]
+                for b in range(a + 1):
+                    factor[a * m + b] = G[k, support[b]]
+                l1 = P.penalty.lam * weights[k]
+                l2 = P.penalty.l2 * weights[k]
+                factor[a * m + a] += l2 + damping * G[k, k]
+                direction[a] = -(g[k] + l2 * w[k] + (l1 if w[k] > 0.0 else -l1))
+            dpotrf("U", &order, &factor[0], &order, &info)     # the lower rows are LAPACK's upper columns
+            tries += 1
+            if info != 0:
+                damping = max(100.0 * damping, 1e-10)
+        if info == 0:
+            dpotrs("U", &order, &one, &factor[0], &order, &direction[0], &order, &info)
+            done = walk(P, G, weights, &w[0], &g[0], size, &direction[0], &product[0], &support[0], m, &loss)
+    if done >= WHOLE:
+        damping = max(0.1 * damping, LEAST_DAMPING)
+    elif done < SHORT:
+        damping = min(10.0 * damping, MOST_DAMPING)
+    return loss, damping
+
+
+cdef double walk(const Problem* P, const double[:, ::1] G, const double[::1] weights, double* w, double* g,
+                 Py_ssize_t size, double* d, double* product, Py_ssize_t* support, Py_ssize_t m,
+                 double* loss) noexcept nogil:
+    """Move w along d over the support, with g and loss; returns the part of the way that was gone, at most 1.
+
+    product = G d of the coefficients still moving. Frozen ones have d = 0.
+    """
+    cdef Py_ssize_t a, k, nearest
+    cdef double t = 0.0, to_zero, to_minimum, move, slope, curvature, datafit_slope, datafit_curvature, l1, l2
+    for k in range(size):
+        product[k] = 0.0
+    for a in range(m):
+        axpy_d(d[a], &G[support[a], 0], product, size)
+    while t < 1.0:
+        slope = curvature = datafit_slope = datafit_curvature = 0.0
+        to_zero = INFINITY
+        nearest = -1
+        for a in range(m):
+            if d[a] == 0.0:
+                continue
+            k = support[a]
+            l1 = P.penalty.lam * weights[k]
+            l2 = P.penalty.l2 * weights[k]
+            datafit_slope += d[a] * g[k]
+            datafit_curvature += d[a] * product[k]
+            slope += d[a] * (l2 * w[k] + (l1 if w[k] > 0.0 else -l1))
+            curvature += d[a] * d[a] * l2
+            if w[k] * d[a] < 0.0 and (l1 > 0.0 or P.penalty.positive) and -w[k] / d[a] < to_zero:
+                to_zero = -w[k] / d[a]
+                nearest = a
+        slope += datafit_slope
+        curvature += datafit_curvature
+        if slope >= 0.0:
+            break
+        to_minimum = -slope / curvature if curvature > 0.0 else INFINITY
+        move = min(1.0 - t, min(to_zero, to_minimum))
+        for a in range(m):
+            w[support[a]] += move * d[a]
+        axpy_d(move, product, g, size)
+        loss[0] += move * (datafit_slope + 0.5 * move * datafit_curvature)
+        t += move
+        if move < to_zero:                                  # the minimum, or the whole step
+            break
+        k = support[nearest]
+        w[k] = 0.0
+        axpy_d(-d[nearest], &G[k, 0], product, size)
+        d[nearest] = 0.0
+    return t
