@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +33,24 @@ class LeastSquares:
         """sum_i s_i."""
         return float(len(self.y) if self.sample_weight is None else self.sample_weight.sum())
 
-    @property
+    @cached_property
     def y_mean(self) -> float:
         """The best constant prediction: the weighted mean of y, or 0 without an intercept."""
         return float(np.average(self.y, weights=self.sample_weight)) if self.fit_intercept else 0.0
 
-    @property
+    @cached_property
+    def centred(self) -> Vector:
+        """y - y_mean; a y that is constant but for rounding gives zeros."""
+        if not self.fit_intercept:
+            return self.y
+        centred = self.y - self.y_mean
+        spread = np.abs(centred if self.sample_weight is None else centred[self.sample_weight > 0.0])
+        return centred if spread.max() > ROUNDING * abs(self.y_mean) else np.zeros_like(centred)
+
+    @cached_property
     def null_loss(self) -> float:
         """The loss of the best constant prediction: 1/2 ||y||^2 without an intercept."""
-        error = self.y - self.y_mean
+        error = self.centred
         return 0.5 * float(error @ (error if self.sample_weight is None else self.sample_weight * error))
 
     def inner(self, a: Vector, b: Vector) -> float:
@@ -49,3 +59,7 @@ class LeastSquares:
             return float(a @ b)
         counted = self.sample_weight > 0.0
         return float(a[counted] @ (b[counted] / self.sample_weight[counted]))
+
+
+ROUNDING = 64 * np.finfo(np.float64).eps
+"""A spread below this part of the mean is rounding: the column, or y, is constant."""

@@ -91,6 +91,12 @@ class Design:
         gradient.correlate(self.view, v, out)
         return out
 
+    def column(self, j: int) -> NDArray[np.float64]:
+        """Column j as a dense vector, in float64."""
+        unit = np.zeros(self.shape[1])
+        unit[j] = 1.0
+        return self.apply(unit)
+
     def columns(self, chosen: NDArray[np.intp]) -> Design:
         """The chosen columns as a design of their own; a copy of those columns in the same order of storage."""
         matrix = self._container()[:, chosen]

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from l1fast._datafits import LeastSquares
+from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import Design
 from l1fast._kernels import check, gradient
 from l1fast._penalties import ElasticNet
@@ -62,7 +62,7 @@ class Problem:
         norm2 = np.empty(design.shape[1])
         gradient.column_norms2(design.view, weight, mean, total, norm2, np.empty(design.shape[1]))
         if mean is not None:
-            norm2[norm2 <= total * (CONSTANT * mean) ** 2] = 0.0
+            norm2[norm2 <= total * (ROUNDING * mean) ** 2] = 0.0
         return cls._packed(design, datafit, penalty, mean, norm2, n_threads)
 
     @classmethod
@@ -77,10 +77,9 @@ class Problem:
     ) -> Problem:
         capsule = check.pack_problem(
             design.view,
-            datafit.y,
+            datafit.centred,
             datafit.sample_weight,
             mean,
-            datafit.y_mean,
             datafit.total_weight,
             norm2,
             penalty.weights,
@@ -131,9 +130,8 @@ class Problem:
         return Certificate(*gradient.certify(self.capsule, w, g, loss))
 
     def intercept(self, w: Vector) -> float:
-        """The best b for w."""
-        return gradient.intercept(self.capsule, w)
-
-
-CONSTANT = 64 * np.finfo(np.float64).eps
-"""A column whose spread is below this fraction of its mean is constant but for rounding: the intercept stands for it."""
+        """The best b for w: the weighted mean of y - Xw."""
+        if self.mean is None:
+            return 0.0
+        datafit = self.datafit
+        return datafit.y_mean + float(np.average(datafit.centred - self.design.apply(w), weights=datafit.sample_weight))

@@ -137,7 +137,7 @@ def solve(
         _thread_count(n_threads, design),
     )
     tol = as_number("tol", tol)
-    w = np.zeros(n_features) if start is None else _start(start, n_features, problem.penalty.positive)
+    w = _null_fit(problem) if start is None else _start(start, n_features, problem.penalty.positive)
     keep = as_flag("history", history)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, got {callback!r}")
@@ -215,7 +215,7 @@ def critical_strength(problem: Problem) -> float:
     if weights is not None:
         free = np.flatnonzero(weights == 0.0)
         if free.size:
-            g = problem.correlate(_settle(problem, free, w, q))
+            g = problem.correlate(_settle(problem, free, w, q)[1])
     slope = -g if problem.penalty.positive else np.abs(g)
     slope[problem.norm2 == 0.0] = 0.0
     if weights is not None:
@@ -236,9 +236,13 @@ def _problem(
         null = datafit.null_loss
         problem = Problem.of(design, datafit, penalty, n_threads)
         largest = float(problem.norm2.max(initial=0.0))
-    for name, square in (("y", null), ("X", largest)):
-        if not np.isfinite(square) or 0.0 < square < TINY_SQUARE or square > 1.0 / TINY_SQUARE:
+    for name, square, values in (("y", null, datafit.centred), ("X", largest, design.storage.values)):
+        lost = square == 0.0 and not fit_intercept and weight is None and bool(np.any(values))
+        if not np.isfinite(square) or lost or 0.0 < square < TINY_SQUARE or square > 1.0 / TINY_SQUARE:
             raise ValueError(f"the squares of {name} sum to {square:g}, outside what float64 can carry; rescale {name}")
+    for j in penalty.unpenalised(design.shape[1]):
+        if problem.norm2[j] < TINY_SQUARE and not fit_intercept and weight is None and problem.design.column(j).any():
+            raise ValueError(f"column {j} of X is unpenalised and its squares sum to {problem.norm2[j]:g}; rescale it")
     return problem
 
 
@@ -248,6 +252,18 @@ TINY_SQUARE = 1e-200
 
 def _weights(penalty_weights: ArrayLike | None, n_features: int) -> Vector | None:
     return None if penalty_weights is None else as_vector("penalty_weights", penalty_weights, n_features, least=0.0)
+
+
+def _null_fit(problem: Problem) -> Vector:
+    """Where to start when nothing is said: 0, with the unpenalised coefficients at their best."""
+    n, p = problem.shape
+    w = np.zeros(p)
+    free = problem.penalty.unpenalised(p)
+    if 0 < free.size < p:
+        q = np.empty(n)
+        problem.gradient(w, q, np.empty(p), problem.scratch())
+        w[free] = _settle(problem, free, w, q)[0]
+    return w
 
 
 def _start(start: ArrayLike | Result, n_features: int, positive: bool) -> Vector:
@@ -310,7 +326,7 @@ def _certify(problem: Problem, w: Vector) -> tuple[Certificate, Vector]:
     certificate = problem.certify(w, g, loss)
     unpenalised = problem.penalty.unpenalised(p)
     if unpenalised.size:
-        settled = _settle(problem, unpenalised, w, q)
+        settled = _settle(problem, unpenalised, w, q)[1]
         inner = problem.datafit.inner
         rest = 0.5 * inner(settled, settled)
         better = problem.certify(w, problem.correlate(settled), rest)
@@ -321,24 +337,25 @@ def _certify(problem: Problem, w: Vector) -> tuple[Certificate, Vector]:
     return certificate, -certificate.scale * q
 
 
-def _settle(problem: Problem, free: NDArray[np.intp], w: Vector, q: Vector) -> Vector:
-    """q at the point where w_free has its best value for the rest of w, which is not touched."""
+def _settle(problem: Problem, free: NDArray[np.intp], w: Vector, q: Vector) -> tuple[Vector, Vector]:
+    """The best w_free for the rest of w, and q there. w and its own q are not touched."""
     if not problem.penalty.positive:
-        return q + _projection(problem, free, q)
+        step, moved = _projection(problem, free, q)
+        return w[free] + step, q + moved
     rest = w.copy()
     rest[free] = 0.0
     datafit = problem.datafit
     target = datafit.y - problem.design.apply(rest)
-    design = problem.design.columns(free)
-    part = Problem.of(design, replace(datafit, y=target), ElasticNet(0.0, positive=True))
-    outcome = CD().run(part, w[free], CD.default_max_iter, Monitor(0.0, 1.0, time.perf_counter()))
+    part = Problem.of(problem.design.columns(free), replace(datafit, y=target), ElasticNet(0.0, positive=True))
+    monitor = Monitor(0.0, 1.0, time.perf_counter())
+    fitted = CD().run(part, w[free], CD.default_max_iter, monitor).coef
     settled = np.empty(len(q))
-    part.gradient(outcome.coef, settled, np.empty(len(free)), part.scratch())
-    return settled
+    part.gradient(fitted, settled, np.empty(len(free)), part.scratch())
+    return fitted, settled
 
 
-def _projection(problem: Problem, columns: NDArray[np.intp], q: Vector) -> Vector:
-    """s X_U d for the d that minimises ||q + s X_U d|| in the metric 1/s, X_U the (centred) columns: LSMR."""
+def _projection(problem: Problem, columns: NDArray[np.intp], q: Vector) -> tuple[Vector, Vector]:
+    """The d that minimises ||q + s X_U d|| in the metric 1/s, X_U the (centred) columns, and s X_U d: by LSMR."""
     from scipy.sparse.linalg import LinearOperator, lsmr
 
     n = problem.shape[0]
@@ -358,12 +375,12 @@ def _projection(problem: Problem, columns: NDArray[np.intp], q: Vector) -> Vecto
 
     operator = LinearOperator((n, len(columns)), matvec=forward, rmatvec=backward, dtype=np.float64)
     residual = np.divide(-q, root, out=np.zeros(n), where=root > 0.0)
-    total = np.zeros(n)
+    moved, d = np.zeros(n), np.zeros(len(columns))
     for _ in range(PROJECTIONS):  # each round removes what rounding left of the one before
         step = lsmr(operator, residual, atol=1e-15, btol=1e-15, conlim=0.0, maxiter=4 * len(columns) + 100)[0]
         part = forward(step)
-        residual, total = residual - part, total + part
-    return root * total
+        residual, moved, d = residual - part, moved + part, d + inverse * step
+    return d, root * moved
 
 
 PROJECTIONS = 2

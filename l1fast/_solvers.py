@@ -25,9 +25,11 @@ CHECK_WORK = 20_000_000
 """Stored entries visited between two checks of clock, signals and gap, at most: about 20 ms."""
 
 STALL = 2
-"""No better gap while the iterations grew by this factor (and STALL_LEAST): rounding has the last word."""
+"""No better gap or objective while the iterations grew by this factor (and STALL_LEAST): rounding has the last word."""
 
 STALL_LEAST = 1000
+
+EPS = float(np.finfo(np.float64).eps)
 
 POWER_STEPS = 12
 """Power iterations for the first step constant; the loop itself corrects an estimate that is too low."""
@@ -136,16 +138,19 @@ class FISTA:
         bound = float(problem.norm2.sum())
         adapt = self.step == "backtracking"
         lipschitz = min(spectral_norm2(problem, vectors, q, scratch, 2 if adapt else POWER_STEPS), bound)
-        best_gap, best_iteration, best = np.inf, 0, start.copy()
+        best, best_gap, best_objective, progress = start.copy(), np.inf, np.inf, 0
 
         def check(iteration: int, objective: float, gap: float, w: Vector) -> bool:
-            nonlocal best_gap, best_iteration
-            if gap < best_gap:
-                best_gap, best_iteration = gap, iteration
-                best[:] = w
-            elif iteration > STALL * best_iteration + STALL_LEAST:
+            nonlocal best_gap, best_objective, progress
+            if gap < best_gap or objective < best_objective * (1.0 - 4.0 * EPS):
+                progress = iteration
+            elif iteration > STALL * progress + STALL_LEAST:
                 monitor.status = Status.NO_PROGRESS
                 return True
+            best_objective = min(best_objective, objective)
+            if gap < best_gap:
+                best_gap = gap
+                best[:] = w
             return monitor(iteration, objective, gap, w)
 
         n_iter = fista.iterate(
@@ -189,10 +194,10 @@ def spectral_norm2(problem: Problem, vectors: NDArray[np.float64], q: Vector, sc
     v[:] = np.sqrt(problem.norm2)
     largest = float(problem.norm2.max(initial=0.0))
     for _ in range(steps):
-        length = float(np.sqrt(v @ v))
-        if length == 0.0:
+        if not v.any():
             break
-        v /= length
+        v /= np.abs(v).max()
+        v /= np.sqrt(v @ v)
         loss = homogeneous.gradient(v, q, g, scratch)
         largest = max(largest, 2.0 * loss)
         v[:] = g

@@ -46,10 +46,13 @@ def _dense_storage(X: Any) -> Storage:
     elif isinstance(X, np.ma.MaskedArray):
         array = _unmasked("X", X)
     else:
-        array = np.asarray(X)
+        array = _as_array("X", X)
     if array.ndim != 2:
         raise ValueError(f"X must be two-dimensional, got shape {array.shape}; one feature is X.reshape(-1, 1)")
-    return read_storage(_numeric("X", array))
+    storage = read_storage(_numeric("X", array))
+    if not isinstance(X, np.ndarray):
+        storage = replace(storage, conversion=join_notes(f"X read as an array from {type(X).__name__}", storage.conversion))
+    return storage
 
 
 def _sparse_storage(X: Any) -> Storage:
@@ -88,14 +91,9 @@ def _triplets_to_csr(X: Any) -> Storage:
         keys = np.array(list(X.keys()), dtype=np.int64).reshape(-1, 2)
         rows, columns, values = keys[:, 0], keys[:, 1], np.array(list(X.values()), dtype=X.dtype)
     elif X.format == "bsr":
-        height, width = X.blocksize
-        blocks = (X.shape[0] // height, X.shape[1] // width)
-        index = sparse.csr_array(blocks, dtype=np.float64)
-        index.data, index.indices, index.indptr = np.zeros(len(X.indices)), X.indices, X.indptr
-        as_design(index)  # the block indices are sound, or this raises
-        return _converted(X.tocsr(), "bsr")
-    else:  # dia: offsets and diagonals, no indices that could lead astray
-        return _converted(sparse.csr_array(X), X.format)
+        rows, columns, values = _blocks_to_triplets(X)
+    else:
+        rows, columns, values = _diagonals_to_triplets(X)
     if not len(rows) == len(columns) == len(values):
         raise ValueError(f"X has {len(rows)} rows, {len(columns)} columns and {len(values)} values; rebuild the matrix")
     for name, index, size in (("row", rows, X.shape[0]), ("column", columns, X.shape[1])):
@@ -106,6 +104,36 @@ def _triplets_to_csr(X: Any) -> Storage:
             )
     values = _numeric("X.data", values)
     return _converted(sparse.coo_array((values, (rows, columns)), shape=X.shape).tocsr(), X.format)
+
+
+def _blocks_to_triplets(X: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """The entries of a BSR matrix, once its block indices are known to be sound."""
+    height, width = X.data.shape[1:] if X.data.ndim == 3 else (0, 0)
+    if not height or not width or X.shape[0] % height or X.shape[1] % width or len(X.data) != len(X.indices):
+        raise ValueError(
+            f"X has data of shape {X.data.shape} for {len(X.indices)} blocks of a {X.shape} matrix; rebuild the matrix"
+        )
+    blocks = sparse.csr_array((X.shape[0] // height, X.shape[1] // width), dtype=np.float64)
+    blocks.data, blocks.indices, blocks.indptr = np.zeros(len(X.indices)), X.indices, X.indptr
+    as_design(blocks)  # the block indices are sound, or this raises
+    count = int(X.indptr[-1])
+    block_rows = np.repeat(np.arange(blocks.shape[0]), np.diff(X.indptr))[:, None, None]
+    block_columns = X.indices[:count].astype(np.int64)[:, None, None]
+    rows = block_rows * height + np.arange(height)[:, None] + np.zeros((1, 1, width), dtype=np.int64)
+    columns = block_columns * width + np.arange(width) + np.zeros((1, height, 1), dtype=np.int64)
+    return rows.ravel(), columns.ravel(), X.data[:count].ravel()
+
+
+def _diagonals_to_triplets(X: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """The entries of a DIA matrix: data[k, j] stands in column j and row j - offsets[k], where there is such a row."""
+    offsets, data = np.asarray(X.offsets), np.asarray(X.data)
+    if offsets.ndim != 1 or data.ndim != 2 or len(offsets) != len(data) or offsets.dtype.kind not in "iu":
+        raise ValueError(f"X has {offsets.shape} offsets for data of shape {data.shape}; rebuild the matrix")
+    width = min(data.shape[1], X.shape[1])
+    columns = np.broadcast_to(np.arange(width), (len(offsets), width))
+    inside = (columns >= offsets[:, None].astype(np.float64)) & (columns < offsets[:, None] + np.float64(X.shape[0]))
+    rows = columns - np.where(inside, offsets[:, None], 0)
+    return rows[inside], columns[inside], data[:, :width][inside]
 
 
 def _converted(matrix: Any, source: str) -> Storage:
@@ -164,7 +192,7 @@ def as_vector(name: str, value: Any, length: int, *, least: float = -math.inf) -
     """value as a finite, contiguous float64 vector of that length with no entry below least; a copy if needed."""
     if sparse.issparse(value):
         raise TypeError(f"{name} is a sparse matrix; pass a dense vector, {name}.toarray().ravel()")
-    array = _unmasked(name, value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+    array = _unmasked(name, value) if isinstance(value, np.ma.MaskedArray) else _as_array(name, value)
     if array.ndim == 2 and 1 in array.shape and array.size == length:
         array = array.reshape(-1)
     if array.shape != (length,):
@@ -194,6 +222,13 @@ def _numeric(name: str, array: NDArray[Any]) -> NDArray[Any]:
     raise TypeError(f"{name} has dtype {array.dtype}; real numbers are needed")
 
 
+def _as_array(name: str, value: Any) -> NDArray[Any]:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} does not make an array ({error}); rows must have the same length") from None
+
+
 def _unmasked(name: str, value: Any) -> NDArray[Any]:
     if np.ma.is_masked(value):
         raise ValueError(f"{name} has {int(np.ma.count_masked(value))} masked entries; fill or drop them first")
@@ -205,7 +240,10 @@ def as_number(name: str, value: Any, *, least: float = 0.0) -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         if not (isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "fiu"):
             raise TypeError(f"{name} must be a real number, got {value!r}")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number) or number < least:
         raise ValueError(f"{name} must be a finite number of at least {least:g}, got {value!r}")
     return number

@@ -22,13 +22,14 @@ cdef inline Certificate certify(const Penalty* penalty, const double* norm2, Py_
 
     Every term is >= 0, so nothing cancels (Fenchel-Young; Massias, Gramfort, Salmon, ICML 2018, for the scaling).
     t maximises the dual along q (with the l2 term as extra rows of X), clamped on both sides. With l2 > 0 any t is
-    feasible, and t = 1 is tried as well. An unpenalised column (v_j lam = 0) asks for c_j = 0: what is left counts
-    |c_j w_j| + c_j^2 / (2 norm2_j), the decrease still open along it.
+    feasible, and t = 1 is tried as well; so it is with unpenalised columns, where rounding may spoil the first. Such a
+    column (v_j lam = 0) asks for c_j = 0: what is left counts |c_j w_j| + c_j^2 / (2 norm2_j), the decrease open in it.
     """
     cdef Py_ssize_t j
     cdef double low = -INFINITY, high = INFINITY, inner = 0.0, value = 0.0, violation = 0.0
+    cdef bint free = penalty.lam == 0.0
     cdef double most = 0.0, least = 0.0, weight, distance
-    cdef double l1, l2, c, t, other, residual2 = 2.0 * loss
+    cdef double l1, l2, c, t, one, other, residual2 = 2.0 * loss
     cdef Certificate out
     for j in range(p):
         c = -g[j]
@@ -44,6 +45,7 @@ cdef inline Certificate certify(const Penalty* penalty, const double* norm2, Py_
             inner += w[j] * c
             residual2 += l2 * w[j] * w[j]
         if weight == 0.0:
+            free = True
             continue
         if penalty.weight != NULL:
             c /= weight
@@ -60,11 +62,12 @@ cdef inline Certificate certify(const Penalty* penalty, const double* norm2, Py_
     t = 1.0 + inner / residual2 if residual2 > 0.0 else 1.0
     t = fmin(fmax(t, low), high)
     out.gap = gap_at(penalty, norm2, p, w, g, loss, t)
-    if penalty.l2 > 0.0:
-        other = gap_at(penalty, norm2, p, w, g, loss, 1.0)
+    if penalty.l2 > 0.0 or free:
+        one = 1.0 if penalty.l2 > 0.0 else fmin(fmax(1.0, low), high)
+        other = gap_at(penalty, norm2, p, w, g, loss, one)
         if other < out.gap:
             out.gap = other
-            t = 1.0
+            t = one
     out.objective = loss + value
     out.scale = t
     out.violation = violation

@@ -189,7 +189,7 @@ cdef inline const double* vector(const double[::1] v, Py_ssize_t n) except? NULL
     return &v[0] if n > 0 else NULL
 
 
-def pack_problem(matrix, y, sample_weight, mean, double y_mean, double total_weight, norm2, penalty_weight,
+def pack_problem(matrix, y, sample_weight, mean, double total_weight, norm2, penalty_weight,
                  double lam, double l2, bint positive):
     """Join a checked matrix and float64 vectors (or None) into the Problem that kernels take; see problem.pxd."""
     cdef const MatrixView* X = <const MatrixView*> PyCapsule_GetPointer(matrix, b"l1fast.MatrixView")
@@ -199,7 +199,6 @@ def pack_problem(matrix, y, sample_weight, mean, double y_mean, double total_wei
     made.y = vector(y, n)
     made.sample_weight = vector(sample_weight, n) if sample_weight is not None else NULL
     made.mean = vector(mean, p) if mean is not None else NULL
-    made.y_mean = y_mean
     made.total_weight = total_weight
     made.norm2 = vector(norm2, p)
     made.penalty.lam = lam

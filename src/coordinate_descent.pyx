@@ -12,7 +12,7 @@ from certificate cimport certify
 from matrix cimport (MatrixView, axpy_d, entry_index, entry_value, n_features, n_samples, slice_axpy, slice_dot,
                      slice_size, slice_start)
 from penalty cimport Penalty, minimise_coordinate, subdifferential_distance, weight_of
-from problem cimport Problem, problem_of
+from problem cimport Problem, centre, problem_of
 
 
 def scores(object capsule, const double[::1] w, const double[::1] g, const unsigned char[::1] inside,
@@ -149,16 +149,14 @@ def column_descent(object capsule, const Py_ssize_t[::1] working_set, double[::1
 
 cdef double settle(const Problem* P, double* q, double* loss2) noexcept nogil:
     """Move b to its best value: q sums to 0 again. Fills 2 loss; returns the sum of q, now 0."""
-    cdef Py_ssize_t n = n_samples(&P.X), i
-    cdef double total = 0.0, shift
-    loss2[0] = 0.0
+    cdef Py_ssize_t i
+    cdef double total = 0.0
     if P.mean != NULL:
-        for i in range(n):
+        for i in range(n_samples(&P.X)):
             total += q[i]
-        shift = total / P.total_weight
-        for i in range(n):
-            q[i] -= shift * (P.sample_weight[i] if P.sample_weight != NULL else 1.0)
-    for i in range(n):
+        centre(P, total, q)
+    loss2[0] = 0.0
+    for i in range(n_samples(&P.X)):
         if P.sample_weight == NULL:
             loss2[0] += q[i] * q[i]
         elif P.sample_weight[i] > 0.0:

@@ -28,7 +28,8 @@ cdef extern from "prox.h" nogil:
         double* out)
 
 cdef double RISE = 1.5          # factor on L when a step was too long
-cdef double FALL = 0.95         # factor on L after an accepted step, when L may fall
+cdef double FALL = 0.98         # factor on L after an accepted step, when L may fall
+cdef double LOWEST = 1e-12      # L stays above this part of the proven bound
 cdef double SLACK = 1e-10       # rounding of the curvature, relative
 
 
@@ -58,7 +59,7 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
     cdef double* residual
     cdef double* parts
     cdef double product[3]
-    cdef double t = 1.0, t_next, beta = 0.0, loss, L = lipschitz, L_next
+    cdef double t = 1.0, t_old = 1.0, beta = 0.0, beta_used = 0.0, loss, L = lipschitz, L_old = lipschitz
     cdef long iteration = 0
     cdef bint stop = False
     cdef Certificate now
@@ -82,6 +83,7 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
                     stop = check(iteration, now.objective, now.gap, vectors[(w - &vectors[0, 0]) // p])
                 if stop or iteration >= max_iter:
                     break
+            beta_used = beta
             momentum_step(w, w_old, g, g_old, v, dv, beta, L, P.penalty.lam, P.penalty.l2, P.penalty.weight,
                           P.penalty.positive, p)
             w, w_old = w_old, w
@@ -90,21 +92,39 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
                 iteration += 1
                 loss = gradient(P, w, residual, g, parts, n_threads)
                 step_products(w, w_old, v, g, dv, p, product)
-                if product[1] <= L * product[0] * (1.0 + SLACK) or L >= lipschitz_bound:
+                if product[1] <= L * product[0] * (1.0 + SLACK) or L >= lipschitz_bound or iteration >= max_iter:
                     break
                 L = min(max(RISE * L, product[1] / product[0]), lipschitz_bound)
+                if accelerate:                              # the momentum that belongs to this L (Scheinberg et al.)
+                    t = next_t(t_old, L / L_old)
+                    beta = (t_old - 1.0) / t
+                extrapolate(w_old, v, g_old, dv, beta / beta_used if beta_used > 0.0 else 1.0, p)
+                beta_used = beta
                 prox_step(v, dv, w, L, P.penalty.lam, P.penalty.l2, P.penalty.weight, P.penalty.positive, p)
-                if iteration >= max_iter:
-                    break
-            L_next = FALL * L if adapt else L
             if restart and product[2] > 0.0:
                 t = 1.0
+            t_old = t
+            L_old = L
+            if adapt:
+                L = max(FALL * L, LOWEST * lipschitz_bound)
             if accelerate:
-                t_next = 0.5 * (1.0 + sqrt(1.0 + 4.0 * t * t * L_next / L))
-                beta = (t - 1.0) / t_next
-                t = t_next
-            L = L_next
+                t = next_t(t_old, L / L_old)
+                beta = (t_old - 1.0) / t
         if w != &vectors[0, 0]:
             for j in range(p):
                 vectors[0, j] = w[j]
     return iteration
+
+
+cdef inline double next_t(double t, double ratio) noexcept nogil:
+    """The momentum sequence; ratio = new L / old L."""
+    return 0.5 * (1.0 + sqrt(1.0 + 4.0 * t * t * ratio))
+
+
+cdef inline void extrapolate(const double* w, double* v, const double* g, double* dv, double factor,
+                             Py_ssize_t p) noexcept nogil:
+    """v = w + factor (v - w) and the same for its gradient: another momentum from the same two iterates."""
+    cdef Py_ssize_t j
+    for j in range(p):
+        v[j] = w[j] + factor * (v[j] - w[j])
+        dv[j] = g[j] + factor * (dv[j] - g[j])

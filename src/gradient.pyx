@@ -10,7 +10,7 @@ from libc.stdint cimport int32_t, int64_t
 
 from certificate cimport Certificate, certify as certify_point
 from matrix cimport (MatrixView, axpy_slices, dot_slices, n_features, n_samples, slice_size, slice_start)
-from problem cimport Problem, clear, gradient as sweep, intercept_of, problem_of
+from problem cimport Problem, clear, gradient as sweep, problem_of
 
 cdef extern from "sweep.h" nogil:
     double square_slice_f "l1fast_square_slice_f"(const float* x, const double* s, double m, Py_ssize_t n)
@@ -103,13 +103,6 @@ def gradient(object capsule, const double[::1] w, double[::1] q, double[::1] g, 
     with nogil:
         loss = sweep(P, address(w), target(q), target(g), target(scratch), n_threads)
     return loss
-
-
-def intercept(object capsule, const double[::1] w):
-    """The best b for w (p)."""
-    cdef const Problem* P = problem_of(capsule)
-    expect(w.shape[0], n_features(&P.X), "w")
-    return intercept_of(P, address(w))
 
 
 def certify(object capsule, const double[::1] w, const double[::1] g, double loss):
