@@ -1,6 +1,6 @@
 """l1fast: fast, certified solvers for L1-regularised least squares.
 
-    minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
+minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
 """
 
 from __future__ import annotations

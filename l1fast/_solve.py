@@ -1,6 +1,6 @@
 """solve() and lam_max(): validate, choose, run, certify.
 
-    minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
+minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from l1fast._datafits import LeastSquares
+from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import Design
 from l1fast._kernels import gradient
 from l1fast._penalties import ElasticNet
@@ -142,7 +142,7 @@ def solve(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, got {callback!r}")
     limit = None if time_limit is None else as_number("time_limit", time_limit)
-    algorithm, reason = (choose(problem) if isinstance(solver, str) and solver == "auto" else named(solver))
+    algorithm, reason = choose(problem) if isinstance(solver, str) and solver == "auto" else named(solver)
     iterations = algorithm.default_max_iter if max_iter is None else as_count("max_iter", max_iter)
 
     null = problem.datafit.null_loss
@@ -217,7 +217,8 @@ def critical_strength(problem: Problem) -> float:
         if free.size:
             g = problem.correlate(_settle(problem, free, w, q)[1])
     slope = -g if problem.penalty.positive else np.abs(g)
-    slope[problem.norm2 == 0.0] = 0.0
+    rounding = ROUNDING * np.sqrt(problem.norm2) * np.sqrt(2.0 * problem.datafit.null_loss)
+    slope[slope <= rounding] = 0.0
     if weights is not None:
         slope = slope[weights > 0.0] / weights[weights > 0.0]
     return float(slope.max(initial=0.0))

@@ -61,9 +61,7 @@ class Monitor:
         """True to stop; the reason is then in `status`, which is ITERATION_LIMIT as long as none was given."""
         seconds = time.perf_counter() - self.began
         if self.keep or self.callback is not None:
-            state = State(
-                iteration + self.offset, seconds, objective, gap / self.scale, int(np.count_nonzero(w))
-            )
+            state = State(iteration + self.offset, seconds, objective, gap / self.scale, int(np.count_nonzero(w)))
             if self.keep:
                 self.states.append(state)
         if gap <= self.target:
@@ -382,9 +380,7 @@ class WorkingSet:
             gram.extend_dense(self.problem.capsule, self.members, self.known, self.gram, np.empty(rows * size), rows)
         self.known = size
 
-    def descend(
-        self, problem: Problem, w: Vector, g: Vector, loss: float, target: float, monitor: Monitor
-    ) -> int:
+    def descend(self, problem: Problem, w: Vector, g: Vector, loss: float, target: float, monitor: Monitor) -> int:
         """Coordinate descent and Newton steps on the Gram matrix from w (updated) and its gradient g.
 
         problem : the one the set was made for, possibly at another strength. Returns the epochs.

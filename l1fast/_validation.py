@@ -51,7 +51,9 @@ def _dense_storage(X: Any) -> Storage:
         raise ValueError(f"X must be two-dimensional, got shape {array.shape}; one feature is X.reshape(-1, 1)")
     storage = read_storage(_numeric("X", array))
     if not isinstance(X, np.ndarray):
-        storage = replace(storage, conversion=join_notes(f"X read as an array from {type(X).__name__}", storage.conversion))
+        storage = replace(
+            storage, conversion=join_notes(f"X read as an array from {type(X).__name__}", storage.conversion)
+        )
     return storage
 
 

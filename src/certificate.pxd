@@ -65,7 +65,7 @@ cdef inline Certificate certify(const Penalty* penalty, const double* norm2, Py_
     if penalty.l2 > 0.0 or free:
         one = 1.0 if penalty.l2 > 0.0 else fmin(fmax(1.0, low), high)
         other = gap_at(penalty, norm2, p, w, g, loss, one)
-        if other < out.gap:
+        if other <= out.gap:
             out.gap = other
             t = one
     out.objective = loss + value

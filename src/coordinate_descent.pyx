@@ -6,11 +6,9 @@
 whose own duality gap tells when to stop.
 """
 
-from libc.math cimport sqrt
-
 from certificate cimport certify
 from matrix cimport (MatrixView, axpy_d, entry_index, entry_value, n_features, n_samples, slice_axpy, slice_dot,
-                     slice_size, slice_start)
+                     slice_start)
 from penalty cimport Penalty, minimise_coordinate, subdifferential_distance, weight_of
 from problem cimport Problem, centre, problem_of
 
@@ -50,8 +48,8 @@ def gram_descent(object capsule, const double[:, ::1] G, const double[::1] norm2
     """
     cdef const Problem* P = problem_of(capsule)
     cdef Penalty penalty = P.penalty
-    cdef Py_ssize_t size = w.shape[0], k
-    cdef long epochs = 0, inner
+    cdef Py_ssize_t size = w.shape[0]
+    cdef long epochs = 0, _
     cdef double gap, gain
     if size == 0:
         return 0, 0.0, loss
@@ -68,7 +66,7 @@ def gram_descent(object capsule, const double[:, ::1] G, const double[::1] norm2
             epochs += 1
             if gain <= STILL * loss:
                 break
-            for inner in range(SUPPORT_EPOCHS):
+            for _ in range(SUPPORT_EPOCHS):
                 gain = gram_epoch(&penalty, &G[0, 0], G.shape[1], &norm2[0], &w[0], &g[0], size, True, &loss)
                 epochs += 1
                 if gain <= IDLE * target:
@@ -114,8 +112,8 @@ def column_descent(object capsule, const Py_ssize_t[::1] working_set, double[::1
     cdef const Problem* P = problem_of(capsule)
     cdef const MatrixView* X = &P.X
     cdef Penalty penalty = P.penalty
-    cdef Py_ssize_t size = working_set.shape[0], n = n_samples(X), i, k
-    cdef long epochs = 0, inner
+    cdef Py_ssize_t size = working_set.shape[0], n = n_samples(X), k
+    cdef long epochs = 0, _
     cdef double gap = 0.0, total, gain, loss2
     if size == 0:
         return 0, 0.0
@@ -139,7 +137,7 @@ def column_descent(object capsule, const Py_ssize_t[::1] working_set, double[::1
             epochs += 1
             if gain <= STILL * loss2:
                 break
-            for inner in range(SUPPORT_EPOCHS):
+            for _ in range(SUPPORT_EPOCHS):
                 gain = column_epoch(P, working_set, &norm2[0], &w[0], &q[0], &total, True)
                 epochs += 1
                 if gain <= IDLE * target:

@@ -2,8 +2,9 @@
 
     v = w + beta (w - w_old),   w <- prox_(1/L)(v - grad(v) / L)
 
-Sources: Beck and Teboulle (SIAM J. Imaging Sci. 2009); restart by the sign of (v - w_new)'(w_new - w), O'Donoghue and Candes
-(Found. Comput. Math. 2015, eq. 12); a step constant L that may also fall, Scheinberg, Goldfarb and Bai (2014).
+Sources: Beck and Teboulle (SIAM J. Imaging Sci. 2009); restart by the sign of (v - w_new)'(w_new - w), O'Donoghue and
+Candes (Found. Comput. Math. 2015, eq. 12); a step constant L that may also fall, with the momentum that belongs to it,
+Scheinberg, Goldfarb and Bai (Found. Comput. Math. 2014).
 
 The datafit is quadratic, so its gradient is affine: grad(v) = g + beta (g - g_old), and X is read once for each
 iteration, at w itself. The loss, the gap and the curvature along the last step, |X(w_new - v)|^2, then cost no further

@@ -2,9 +2,9 @@
 
     G[a, b] = sum_i s_i (x_i,set[a] - mean_set[a]) (x_i,set[b] - mean_set[b])
 
-Rows of X are visited a few at a time. Sparse: every pair of stored entries of a row adds to one cell, so the cost is the
-sum over rows of (new entries x entries), far below one dot product for each cell. Dense: a panel of rows is centred,
-weighted and multiplied by dgemm. X is read once; G is exact to float64 rounding.
+Rows of X are visited a few at a time. Sparse: every pair of stored entries of a row adds to one cell, so the cost is
+the sum over rows of (new entries x entries), far below one dot product for each cell. Dense: a panel of rows is
+centred, weighted and multiplied by dgemm. X is read once; G is exact to float64 rounding.
 """
 
 from libc.math cimport sqrt
@@ -142,7 +142,8 @@ cdef void add_columns(const Problem* P, const Py_ssize_t[::1] working_set, Py_ss
         first = last
 
 
-cdef void finish(const Problem* P, const Py_ssize_t[::1] working_set, Py_ssize_t known, double[:, ::1] G) noexcept nogil:
+cdef void finish(const Problem* P, const Py_ssize_t[::1] working_set, Py_ssize_t known,
+                 double[:, ::1] G) noexcept nogil:
     """Centre the new rows of a sparse Gram, and mirror them."""
     cdef Py_ssize_t a, b
     cdef double shift
@@ -160,7 +161,7 @@ def extend_dense(object capsule, const Py_ssize_t[::1] working_set, Py_ssize_t k
     """Fill rows and columns known..size of G, X dense. panel : rows x size numbers (written)."""
     cdef const Problem* P = problem_of(capsule)
     cdef const MatrixView* X = &P.X
-    cdef Py_ssize_t n = n_samples(X), size = working_set.shape[0], a, b
+    cdef Py_ssize_t size = working_set.shape[0], a, b
     if X.sparse or G.shape[0] < size or G.shape[1] < size or rows < 1 or panel.shape[0] < rows * size:
         raise ValueError("X must be dense, G size x size and panel rows x size")
     for a in range(size):

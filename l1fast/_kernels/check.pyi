@@ -1,0 +1,28 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FAULTS: tuple[str, ...]
+
+def check_matrix(
+    values: NDArray[Any],
+    indices: NDArray[Any] | None,
+    starts: NDArray[Any] | None,
+    n_rows: int,
+    n_columns: int,
+    by_rows: bool,
+) -> tuple[object | None, str, int]: ...
+def pack_problem(
+    matrix: object,
+    y: NDArray[np.float64],
+    sample_weight: NDArray[np.float64] | None,
+    mean: NDArray[np.float64] | None,
+    total_weight: float,
+    norm2: NDArray[np.float64],
+    penalty_weight: NDArray[np.float64] | None,
+    lam: float,
+    l2: float,
+    positive: bool,
+) -> object: ...
+def all_finite(v: NDArray[np.float64]) -> bool: ...

@@ -1,0 +1,21 @@
+import numpy as np
+from numpy.typing import NDArray
+
+def panel_rows(n: int, size: int) -> int: ...
+def extend_sparse(
+    capsule: object,
+    working_set: NDArray[np.intp],
+    known: int,
+    G: NDArray[np.float64],
+    position: NDArray[np.int32],
+    row_size: NDArray[np.int32],
+    capacity: int,
+) -> None: ...
+def extend_dense(
+    capsule: object,
+    working_set: NDArray[np.intp],
+    known: int,
+    G: NDArray[np.float64],
+    panel: NDArray[np.float64],
+    rows: int,
+) -> None: ...

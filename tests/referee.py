@@ -1,0 +1,170 @@
+"""The judge of every answer: the problem in plain NumPy, without a line of the package.
+
+    F(w, b)  = 1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
+    D(theta) = y'theta - 1/2 sum_i theta_i^2 / s_i - sum_j h_j(x_j'theta)
+
+where h_j is the conjugate of the penalty: (|c| - lam v_j)_+^2 / (2 l2 v_j) when l2 v_j > 0, else the constraint
+|c| <= lam v_j. With ``positive``, c stands for |c|. With an intercept, sum(theta) = 0. F >= D always.
+
+Everything is computed in longdouble, so that an error found here is the package's and not the judge's.
+"""
+
+import copy
+
+import numpy as np
+
+UNIT = np.finfo(np.float64).eps
+SMALLEST = np.finfo(np.float64).smallest_subnormal
+ROUNDINGS = 4  # rounding errors allowed to each term of a float64 sum, in the classical bound n_terms * eps
+
+
+def dense(X, dtype=np.longdouble):
+    """X as a dense array of ``dtype``; duplicate entries add up in it, what lies beyond the last entry is not read."""
+    if getattr(X, "format", None) in ("csr", "csc"):
+        held = np.zeros(X.shape if X.format == "csr" else X.shape[::-1], dtype)
+        stored = slice(X.indptr[-1])
+        slices = np.repeat(np.arange(len(held)), np.diff(X.indptr))
+        np.add.at(held, (slices, X.indices[stored]), X.data[stored].astype(dtype))
+        return held if X.format == "csr" else held.T
+    return np.asarray(X.toarray() if hasattr(X, "toarray") else X).astype(dtype)
+
+
+class Problem:
+    """One member of the problem family; the options are those of ``l1fast.solve``."""
+
+    def __init__(
+        self,
+        X,
+        y,
+        lam,
+        *,
+        l2=0.0,
+        fit_intercept=False,
+        penalty_weights=None,
+        sample_weight=None,
+        positive=False,
+        dtype=np.longdouble,
+    ):
+        self.X = dense(X, dtype)
+        self.y = np.asarray(y).astype(dtype).reshape(-1)
+        self.n, self.p = self.X.shape
+        self.lam, self.l2 = dtype(lam), dtype(l2)
+        self.s = np.ones(self.n, dtype) if sample_weight is None else np.asarray(sample_weight).astype(dtype)
+        self.v = np.ones(self.p, dtype) if penalty_weights is None else np.asarray(penalty_weights).astype(dtype)
+        self.fit_intercept, self.positive = fit_intercept, positive
+
+    def columns(self, kept):
+        """The same problem over some of the features."""
+        part = copy.copy(self)
+        part.X, part.v = self.X[:, kept], self.v[kept]
+        part.p = part.X.shape[1]
+        return part
+
+    def best_intercept(self, coef):
+        """The b that minimises F(coef, b): the weighted mean of y - Xw."""
+        return self.s @ (self.y - self.X @ coef) / self.s.sum() if self.fit_intercept else self.y.dtype.type(0)
+
+    def residual(self, coef, intercept):
+        """Y - Xw - b."""
+        return self.y - self.X @ coef - intercept
+
+    def objective(self, coef, intercept):
+        """F(w, b)."""
+        loss = self.s @ self.residual(coef, intercept) ** 2 / 2
+        return loss + self.v @ (self.lam * np.abs(coef) + self.l2 / 2 * coef**2)
+
+    def null_residual(self):
+        """Y - b0, where b0 is the best constant."""
+        return self.y - self.best_intercept(np.zeros(self.p, self.X.dtype))
+
+    def null_size(self):
+        """|s (y - b0)|, with what float64 rounds off y: the size of the smallest dual points it can tell from zero."""
+        return self.s * (np.abs(self.null_residual()) + UNIT * np.abs(self.y))
+
+    def scale(self):
+        """F(0, b0)."""
+        return self.s @ self.null_residual() ** 2 / 2
+
+    def gradient(self, coef, intercept):
+        """Of the smooth part: -X'(s * residual) + l2 v w."""
+        return -self.X.T @ (self.s * self.residual(coef, intercept)) + self.l2 * self.v * coef
+
+    def violation(self, coef, intercept):
+        """max_j dist(-gradient_j, subdifferential_j)."""
+        descent, strength = -self.gradient(coef, intercept), self.lam * self.v
+        at_zero = np.maximum((descent if self.positive else np.abs(descent)) - strength, 0)
+        distance = np.where(coef == 0, at_zero, np.abs(descent - strength * np.sign(coef)))
+        return distance.max(initial=0)
+
+    def excess(self, theta):
+        """(|x_j'theta| - lam v_j)_+ ; a feasible theta has none where l2 v_j = 0."""
+        slopes = self.X.T @ theta
+        return np.maximum((slopes if self.positive else np.abs(slopes)) - self.lam * self.v, 0)
+
+    def dual_objective(self, theta):
+        """D(theta), the constraints aside. sum(theta) = 0 lets y be centred first, against cancellation."""
+        kept, curved = self.s > 0, self.l2 * self.v > 0
+        value = self.null_residual() @ theta - (theta[kept] ** 2 / self.s[kept]).sum() / 2
+        return value - (self.excess(theta)[curved] ** 2 / (2 * self.l2 * self.v[curved])).sum()
+
+    def round_off(self, coef, intercept, theta):
+        """What float64 can err by: (in F, in F - D, in x_j'theta for every j, in -gradient for every j)."""
+        unit = ROUNDINGS * UNIT * (self.n + self.p + 1)
+        absX, w, t = np.abs(self.X), np.abs(coef), np.abs(theta)
+        reach = np.abs(self.y) + absX @ w + abs(intercept)
+        residual = np.abs(self.residual(coef, intercept)) + unit * reach
+        centred = np.abs(self.null_residual())
+        in_slopes = unit * (absX.T @ np.maximum(t, self.null_size()))
+        in_primal = unit * (self.s @ (residual * reach) + self.v @ (self.lam * w + self.l2 * w**2))
+        curved, kept = self.l2 * self.v > 0, self.s > 0
+        pull = w.copy()
+        pull[curved] += self.excess(theta)[curved] / (self.l2 * self.v[curved])
+        in_dual = unit * (centred @ t + (t[kept] ** 2 / self.s[kept]).sum()) + pull @ in_slopes
+        in_gradient = unit * (absX.T @ (self.s * reach) + (self.lam + self.l2 * w) * self.v)
+        underflow = unit / UNIT * SMALLEST * (1 + w.max(initial=0) + t.max(initial=0))
+        return in_primal + underflow, in_primal + in_dual + underflow, in_slopes + underflow, in_gradient + underflow
+
+
+def check(result, X, y, lam, **options):
+    """Assert that the certificate of ``result`` is true, and that a claim of convergence is backed by it."""
+    problem = Problem(X, y, lam, **options)
+    for array, length in ((result.coef, problem.p), (result.dual, problem.n)):
+        assert array.shape == (length,)
+        assert array.dtype == np.float64
+        assert np.isfinite(array).all()
+    for number in (result.intercept, result.objective, result.dual_gap, result.violation, result.seconds):
+        assert type(number) is float, type(number)
+        assert np.isfinite(number)
+
+    coef, theta = result.coef.astype(problem.X.dtype), result.dual.astype(problem.X.dtype)
+    intercept, scale = problem.X.dtype.type(result.intercept), problem.scale()
+    in_primal, in_gap, in_slopes, in_gradient = problem.round_off(coef, intercept, theta)
+
+    if problem.positive:
+        assert (coef >= 0).all()
+    if problem.fit_intercept:
+        unit = ROUNDINGS * UNIT * (problem.n + problem.p + 1)
+        reach = np.abs(problem.y) + np.abs(problem.X) @ np.abs(coef)
+        assert abs(intercept - problem.best_intercept(coef)) <= unit * (problem.s @ reach) / problem.s.sum()
+        size = np.maximum(np.abs(theta), problem.null_size())
+        assert abs(theta.sum()) <= unit * size.sum(), "the dual point does not sum to zero"
+    else:
+        assert result.intercept == 0.0
+
+    objective = problem.objective(coef, intercept)
+    assert abs(result.objective - objective) <= in_primal, (result.objective, objective)
+
+    assert (theta[problem.s == 0] == 0).all()  # 1/s_i = inf there: a dropped row has no say
+    beyond = np.where(problem.l2 * problem.v > 0, 0, problem.excess(theta) - in_slopes)
+    assert beyond.max(initial=0) <= 0, f"the dual point breaks the constraint of column {beyond.argmax()}"
+    gap = objective - problem.dual_objective(theta)
+    assert abs(gap - result.dual_gap * scale) <= in_gap, (float(gap / scale), result.dual_gap)
+
+    violation = problem.violation(coef, intercept)
+    assert abs(result.violation - violation) <= in_gradient.max(initial=0), (result.violation, float(violation))
+
+    assert result.lam == float(lam)
+    assert result.converged == (result.status.name == "CONVERGED")
+    if result.converged:
+        assert result.dual_gap <= result.tol
+    assert np.array_equal(result.support, np.flatnonzero(result.coef))

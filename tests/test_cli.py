@@ -1,0 +1,474 @@
+"""The command line: what it prints, what it writes, and how it ends."""
+
+import importlib.metadata
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import referee
+import scipy.sparse as sp
+
+import l1fast
+from l1fast import _baselines, cli
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "data" / "debian-words.npz"
+COMMAND = [sys.executable, "-P", "-m", "l1fast"]  # -P: the installed package, whatever the working directory holds
+NAMES = ["height", "größe", "tab\tbed", "\x1b[31mred", *(f"column {j}" for j in range(4, 20))]
+SLOW = ("--solver", "ista", "--tol", "1e-14", "--lam-ratio", "1e-5", "--max-iter", "100000000")
+POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
+
+
+@pytest.fixture(scope="module")
+def problem(tmp_path_factory):
+    """A data set of 50 x 20 with names, as a file."""
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal((50, 20)) * (rng.random((50, 20)) < 0.6)
+    y = X[:, 1] * 3 - X[:, 3] * 2 + 0.1 * rng.standard_normal(50) + 1
+    path = tmp_path_factory.mktemp("data") / "small.npz"
+    matrix = sp.csr_array(X)
+    arrays = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "shape": matrix.shape, "y": y}
+    np.savez(path, **arrays, feature_names="\n".join(NAMES).encode())
+    return path, X, y
+
+
+@pytest.fixture(scope="module")
+def slow_problem(tmp_path_factory):
+    """Columns so much alike that ISTA needs minutes."""
+    rng = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("data") / "slow.npz"
+    np.savez(path, X=np.cumsum(rng.standard_normal((200, 400)), axis=1), y=rng.standard_normal(200))
+    return path
+
+
+def run(*arguments, cwd, **options):
+    """The command in a process of its own."""
+    command = [*COMMAND, *map(str, arguments)]
+    return subprocess.run(command, check=False, cwd=cwd, capture_output=True, text=True, timeout=60, **options)
+
+
+def start(*arguments, cwd, **options):
+    return subprocess.Popen([*COMMAND, *map(str, arguments)], cwd=cwd, text=True, **options)
+
+
+def one_line(error, *fragments):
+    """Whether stderr is one line of the command, with all fragments."""
+    assert re.fullmatch(r"l1fast: (error|warning): [^\n]+\n", error), error
+    assert all(fragment in error for fragment in fragments), error
+
+
+# ---------------------------------------------------------------- solve
+
+
+def test_report(problem, tmp_path):
+    path, X, y = problem
+    done = run("solve", path, "--lam", 3, "--top", 2, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = l1fast.solve(X, y, 3.0)
+    rows = dict(re.findall(r"^(\S.*?)  +(.*)$", done.stdout, re.MULTILINE))
+    assert rows["X"].startswith("50 x 20, float64, ")
+    assert float(rows["lam"].split()[0]) == 3
+    assert float(rows["objective"]) == pytest.approx(expected.objective, rel=1e-6)
+    assert float(rows["dual gap"].split()[0]) <= 1e-6
+    assert rows["status"].startswith("converged")
+    assert rows["support"] == f"{len(expected.support)} of 20 features"
+    for name in ("file", "violation", "solver", "seconds"):
+        assert rows[name]
+    strongest = np.argsort(-abs(expected.coef))[:2]
+    assert strongest.tolist() == [1, 3]
+    table = done.stdout.split("coefficient\n")[1].splitlines()
+    assert table[0].startswith("größe ")
+    assert "  +" in table[0]
+    assert table[1].startswith(r"\x1b[31mred  -")  # a name cannot steer the terminal
+    assert len({line.rindex("  ") for line in table}) == 1
+    assert "\x1b" not in done.stdout
+
+
+def test_json(problem, tmp_path):
+    path, X, y = problem
+    done = run("solve", path, "--json", "--intercept", "--l2", "0.5", "--positive", "--lam-ratio", "0.1", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout, parse_constant=pytest.fail)
+    lam_max = l1fast.lam_max(X, y, fit_intercept=True, positive=True)
+    expected = l1fast.solve(X, y, 0.1 * lam_max, l2=0.5, fit_intercept=True, positive=True)
+    assert (found["n_samples"], found["n_features"], found["dtype"]) == (50, 20, "float64")
+    assert found["status"] == "converged"
+    assert found["lam_max"] == pytest.approx(lam_max)
+    assert found["lam_ratio"] == pytest.approx(0.1)
+    assert found["objective"] == pytest.approx(expected.objective, rel=1e-5)
+    assert found["intercept"] == pytest.approx(expected.intercept, abs=1e-2)
+    assert found["support"]
+    for one in found["support"]:
+        assert one["feature"] == NAMES[one["index"]]
+        assert one["coef"] > 0
+
+
+def test_json_without_a_finite_ratio(tmp_path, capsys):
+    np.savez(tmp_path / "zero.npz", X=np.ones((3, 2)), y=np.zeros(3))
+    assert cli.main(["solve", str(tmp_path / "zero.npz"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert (found["lam_max"], found["lam_ratio"], found["support"]) == (0, None, [])
+
+
+def test_default_strength(problem, capsys):
+    path, X, y = problem
+    assert cli.main(["solve", str(path), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["lam"] == pytest.approx(0.01 * abs(X.T @ y).max())
+    assert found["intercept"] == 0
+
+
+@pytest.mark.parametrize("solver", ["auto", "ista", "fista", "cd"])
+def test_solvers(problem, capsys, solver):
+    arguments = ["--json", "--solver", solver, "--threads", "1", "--lam-ratio", "0.1"]
+    assert cli.main(["solve", str(problem[0]), *arguments]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["solver"] in (("ista", "fista", "cd") if solver == "auto" else (solver,))
+
+
+def test_the_shipped_example(tmp_path):
+    done = run("solve", EXAMPLE, "--lam-ratio", "0.05", "--threads", "1", "--json", "--out", "out.csv", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout)
+    assert found["dual_gap"] <= 1e-6
+    assert (found["n_samples"], found["dtype"]) == (63540, "float32")
+    assert any(one["feature"] == "dep_libc6" for one in found["support"])
+    assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 1 + len(found["support"])
+
+
+@pytest.mark.parametrize("suffix", ["npz", "csv", "json"])
+def test_output_files(problem, tmp_path, capsys, suffix):
+    path, X, y = problem
+    out = tmp_path / f"out.{suffix}"
+    out.write_text("before")
+    assert cli.main(["solve", str(path), "--lam", "3", "--quiet", "--out", str(out)]) == 0
+    assert capsys.readouterr().out == ""
+    coef = np.zeros(20)
+    if suffix == "npz":
+        with np.load(out) as found:
+            coef[found["index"]] = found["value"]
+    elif suffix == "csv":
+        for name, value in re.findall(r'^"?([^,"]+)"?,(.*)$', out.read_text(encoding="utf-8"), re.MULTILINE)[1:]:
+            coef[NAMES.index(name)] = float(value)
+    else:
+        for one in json.loads(out.read_text())["support"]:
+            coef[one["index"]] = one["coef"]
+    expected = l1fast.solve(X, y, 3.0).coef
+    np.testing.assert_array_equal(coef != 0, expected != 0)
+    np.testing.assert_allclose(coef, expected, atol=1e-2)
+    assert os.listdir(tmp_path) == [out.name]
+
+
+def test_an_unknown_output_is_refused_before_anything_is_read(tmp_path, capsys):
+    for name in ("out.txt", "out", "none/out.csv"):
+        assert cli.main(["solve", "missing.npz", "--out", str(tmp_path / name)]) == 2
+        error = capsys.readouterr().err
+        one_line(error, name)
+        assert "missing.npz" not in error
+
+
+def test_the_input_is_not_overwritten(problem, tmp_path, capsys):
+    path = tmp_path / "small.npz"
+    content = problem[0].read_bytes()
+    path.write_bytes(content)
+    assert cli.main(["solve", str(path), "--out", str(path)]) == 2
+    one_line(capsys.readouterr().err, "overwrite the input")
+    assert path.read_bytes() == content
+
+
+def test_target_options(problem, tmp_path, capsys):
+    _, X, y = problem
+    np.save(tmp_path / "X.npy", X)
+    np.savetxt(tmp_path / "y.txt", y)
+    header = ",".join("yabcdefghijklmnopqrst")
+    np.savetxt(tmp_path / "t.csv", np.column_stack([y, X]), delimiter=",", header=header, comments="")
+    reports = []
+    for name, *arguments in (("X.npy", "--target", str(tmp_path / "y.txt")), ("t.csv", "--target-column", "y")):
+        assert cli.main(["solve", str(tmp_path / name), *arguments, "--json", "--lam", "3"]) == 0
+        reports.append(json.loads(capsys.readouterr().out))
+    first, second = ([(one["index"], one["coef"]) for one in report["support"]] for report in reports)
+    np.testing.assert_allclose(first, second)
+    assert second
+    assert [one["feature"] for one in reports[1]["support"]] == ["abcdefghijklmnopqrst"[j] for j, _ in second]
+
+
+# ---------------------------------------------------------------- exit codes
+
+
+def test_not_to_tol(slow_problem, tmp_path):
+    done = run("solve", slow_problem, *SLOW[:-1], 10, "--out", "out.json", cwd=tmp_path)
+    assert done.returncode == 1
+    one_line(done.stderr, "warning", "above tol")
+    assert re.search(r"^status +iteration limit", done.stdout, re.MULTILINE)
+    assert json.loads((tmp_path / "out.json").read_text())["status"] == "iteration_limit"
+
+
+def write_malformed(folder):
+    """One malformed file of each kind, with what the message must name."""
+    matrix = sp.csr_array(np.eye(3))
+    arrays = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "shape": (3, 3), "y": np.ones(3)}
+    np.savez(folder / "indices.npz", **arrays | {"indices": np.array([0, 1, 2**31 - 1])})
+    np.savez(folder / "indptr.npz", **arrays | {"indptr": np.array([0, 2**31 - 1, -1, 3], dtype=np.int32)})
+    np.savez(folder / "nan.npz", **arrays | {"data": np.array([1, np.nan, 1])})
+    np.savez(folder / "pickle.npz", **arrays | {"y": np.array([1, None, 2], dtype=object)})
+    (folder / "cut.npz").write_bytes((folder / "nan.npz").read_bytes()[:-9])
+    np.save(folder / "lonely.npy", np.eye(3))
+    (folder / "cut.npy").write_bytes((folder / "lonely.npy").read_bytes()[:-1])
+    (folder / "huge.mtx").write_text("%%MatrixMarket matrix coordinate real general\n9 9 99999999\n1 1 1\n")
+    (folder / "pair.svm").write_text("1 1:2\n2 3\n")
+    (folder / "cell.csv").write_text("a,b\n1,2\n3,four\n")
+    (folder / "cut.svm.gz").write_bytes(b"\x1f\x8b\x08\0")
+    (folder / "noise.bin").write_bytes(bytes(range(256)))
+    return {
+        "indices.npz": "2147483647",
+        "indptr.npz": "indptr",
+        "nan.npz": "row 1, column 1",
+        "pickle.npz": "pickled",
+        "cut.npz": "cut.npz",
+        "lonely.npy": "--target FILE",
+        "cut.npy": "truncated",
+        "huge.mtx": "line 2",
+        "pair.svm": "line 2",
+        "cell.csv": "line 3: column 2",
+        "cut.svm.gz": "cut.svm.gz",
+        "noise.bin": "noise.bin",
+        "missing.npz": "no such file",
+    }
+
+
+@pytest.mark.parametrize("verb", ["solve", "bench"])
+def test_malformed_files(tmp_path, capsys, verb):
+    for name, fragment in write_malformed(tmp_path).items():
+        assert cli.main([verb, str(tmp_path / name)]) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        one_line(printed.err, "error", fragment)
+
+
+def test_a_malformed_file_in_a_process(tmp_path):
+    write_malformed(tmp_path)
+    done = run("solve", "indptr.npz", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    one_line(done.stderr, "indptr")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        ("", "give a verb: solve, bench, info"),
+        ("slove x.npz", "did you mean solve?"),
+        ("solve", "FILE"),
+        ("solve x.npz --lam-ration 1", "did you mean --lam-ratio?"),
+        ("solve x.npz --solver cdd", "did you mean cd?"),
+        ("solve x.npz --intercpt", "did you mean --intercept?"),
+        ("bench x.npz --tool=1", "did you mean --tol?"),
+        ("solve x.npz y.npz", "'y.npz'"),
+        ("--verson", "did you mean --version?"),
+        ("solve x.npz --lam 1 --lam-ratio 1", "give one of them"),
+        ("solve x.npz --lam x", "--lam: must be a number >= 0, not 'x'"),
+        ("solve x.npz --lam nan", "'nan'"),
+        ("solve x.npz --l2 -1", "'-1'"),
+        ("solve x.npz --tol inf", "'inf'"),
+        ("solve x.npz --time-limit 0", "> 0"),
+        ("solve x.npz --max-iter 1.5", "an integer"),
+        ("solve x.npz --threads 0", "an integer >= 1"),
+        ("solve x.npz --top -1", "an integer >= 0"),
+    ],
+)
+def test_wrong_usage(capsys, arguments, fragment):
+    assert cli.main(arguments.split()) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    one_line(printed.err, "error", fragment, "--help" if "one of" not in fragment else "")
+
+
+@POSIX
+def test_interrupt_and_plain_progress(slow_problem, tmp_path):
+    process = start("solve", slow_problem, *SLOW, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        first = process.stderr.readline()  # the solve is under way
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert re.fullmatch(r"iteration [\d,]+, gap \S+, support [\d,]+, [\d.]+ s\n", first), first
+    assert (process.returncode, out, error) == (130, "", "l1fast: interrupted\n")
+
+
+@POSIX
+def test_progress_on_a_terminal(slow_problem, tmp_path):
+    pytest.importorskip("rich")
+    import pty
+
+    master, slave = pty.openpty()
+    limited = ("--time-limit", 1.5, "--top", 0)
+    environment = os.environ | {"TERM": "xterm"}
+    process = start("solve", slow_problem, *SLOW, *limited, cwd=tmp_path, stdout=-1, stderr=slave, env=environment)
+    os.close(slave)
+    shown = b""
+    try:
+        while chunk := os.read(master, 1 << 16):
+            shown += chunk
+    except OSError:  # Linux tells the end of a terminal so
+        pass
+    finally:
+        os.close(master)
+    out = process.communicate(timeout=20)[0]
+    assert process.returncode == 1
+    assert b"\x1b[" in shown
+    assert re.search(rb"iteration [\d,]+, gap \S+, support", shown)
+    assert "\x1b" not in out
+
+
+def test_quiet(slow_problem, tmp_path):
+    done = run("solve", slow_problem, *SLOW, "--time-limit", 1.3, "--quiet", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    one_line(done.stderr, "warning")
+
+
+@POSIX
+@pytest.mark.parametrize("option", ["--json", "--top=20"])
+def test_closed_pipe(problem, tmp_path, option):
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = start("solve", problem[0], option, cwd=tmp_path, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    error = process.communicate(timeout=30)[1]
+    assert (process.returncode, error) == (141, "")
+
+
+@POSIX
+def test_closed_streams(tmp_path):
+    quoted = " ".join(f"'{word}'" for word in COMMAND)
+    for arguments, code in (("info >&-", 0), ("solve missing.npz 2>&-", 2)):
+        command = f"{quoted} {arguments}"
+        done = subprocess.run(command, shell=True, check=False, cwd=tmp_path, capture_output=True, timeout=30)
+        assert (done.returncode, done.stdout, done.stderr) == (code, b"", b"")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no device that is always full")
+def test_full_device(problem, tmp_path):
+    with open("/dev/full", "w") as full:
+        process = start("solve", problem[0], cwd=tmp_path, stdout=full, stderr=subprocess.PIPE)
+        error = process.communicate(timeout=30)[1]
+    assert process.returncode == 2
+    one_line(error, "No space left")
+
+
+def test_an_encoding_without_the_letters_of_a_name(problem, tmp_path):
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = run("solve", problem[0], "--lam", 3, cwd=tmp_path, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"gr\xf6\xdfe" in done.stdout
+
+
+# ---------------------------------------------------------------- help, version, info
+
+
+@pytest.mark.parametrize("verb", [[], ["solve"], ["bench"], ["info"]])
+def test_help(capsys, verb):
+    assert cli.main([*verb, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "example:\n  l1fast " in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_version_and_info(tmp_path):
+    version = importlib.metadata.version("l1fast")
+    done = run("--version", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, f"l1fast {version}\n")
+    done = run("info", cwd=tmp_path)
+    assert done.returncode == 0
+    rows = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert (rows["l1fast"], rows["numpy"]) == (version, np.__version__)
+    assert rows["openmp"].startswith(("yes", "no"))
+    assert int(rows["cores"]) >= 1
+
+
+# ---------------------------------------------------------------- bench
+
+
+def test_bench(problem, tmp_path):
+    path, X, y = problem
+    done = run("bench", path, "--json", "--tol", "1e-5", "--lam-ratio", "0.1", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = json.loads(done.stdout, parse_constant=pytest.fail)
+    names = [row["solver"] for row in found["contenders"]]
+    assert names == ["l1fast cd", "l1fast fista", "l1fast ista", "numpy fista", "numpy ista"]
+    assert found["lam"] == pytest.approx(0.1 * abs(X.T @ y).max())
+    for row in found["contenders"]:
+        assert row["reached"]
+        assert row["gap"] <= 1e-5
+        assert row["seconds"] > 0
+    assert found["contenders"][3]["speed_up"] == 1
+
+
+def test_bench_table_says_who_was_too_slow(slow_problem, capsys):
+    code = cli.main(["bench", str(slow_problem), "--tol", "1e-9", "--time-limit", "0.05", "--lam-ratio", "1e-3"])
+    rows = {line[:14].strip(): line[14:] for line in capsys.readouterr().out.splitlines()}
+    assert "not reached" in rows["numpy ista"]
+    assert ">0.0" in rows["numpy ista"]
+    assert rows["numpy ista"].endswith("-")
+    assert code == (0 if any("reached tol" in text for name, text in rows.items() if name.startswith("l1fast")) else 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", [np.asarray, np.asfortranarray, sp.csr_array, sp.csc_matrix, sp.coo_array])
+@pytest.mark.parametrize("baseline", [_baselines.numpy_fista, _baselines.numpy_ista])
+def test_baselines_solve_the_problem(problem, baseline, kind, dtype):
+    _, X, y = problem
+    lam = 0.1 * abs(X.T @ y).max()
+    tol = 1e-10  # float32 products cannot reach it: the baseline must go over to float64
+    X, y = X.astype(dtype), y.astype(dtype)
+    found = baseline(kind(X), y, lam, tol=tol, time_limit=30, max_iter=None)
+    assert found.converged
+    assert found.dual_gap <= tol
+    assert found.seconds > 0
+    judge = referee.Problem(X, y, lam)
+    optimum = l1fast.solve(X.astype(float), y.astype(float), lam, tol=1e-12).coef
+    excess = judge.objective(found.coef, 0) - judge.objective(optimum, 0)
+    assert excess <= 2 * tol * judge.scale()
+    np.testing.assert_allclose(found.coef, optimum, atol=1e-3)
+
+
+def test_baselines_stop_where_they_are_told(problem):
+    _, X, y = problem
+    found = _baselines.numpy_ista(X, y, 0.1, tol=0, time_limit=math.inf, max_iter=7)
+    assert (found.n_iter, found.converged) == (7, False)
+    assert found.dual_gap == _baselines.relative_gap(X, y, found.coef, 0.1)
+    assert found.dual_gap > 0
+    found = _baselines.numpy_fista(X, y, 0.1, tol=-1, time_limit=0.05, max_iter=None)
+    assert not found.converged
+    assert found.seconds >= 0.05
+    assert _baselines.numpy_fista(0 * X, y, 0.1, tol=1e-9, time_limit=9, max_iter=None).converged
+
+
+@pytest.mark.parametrize("ratio", [0, 0.1, 0.9, 2])
+def test_the_referee_bounds_the_excess_and_vanishes_at_the_optimum(problem, ratio):
+    _, X, y = problem
+    lam = ratio * abs(X.T @ y).max()
+    judge = referee.Problem(X, y, lam)
+    optimum = l1fast.solve(X, y, lam, tol=1e-13 if ratio else 1e-9).coef
+    if ratio:
+        assert abs(_baselines.relative_gap(X, y, optimum, lam)) <= 1e-12
+    rng = np.random.default_rng(0)
+    for size in (0, 0.1, 10):
+        coef = optimum + size * rng.standard_normal(20)
+        for matrix in (X, sp.csc_array(X)):
+            excess = (judge.objective(coef, 0) - judge.objective(optimum, 0)) / judge.scale()
+            assert _baselines.relative_gap(matrix, y, coef, lam) >= excess - 1e-12
+
+
+def test_the_referee_clamps_the_dual_point_on_both_sides():
+    X, y = np.array([[1.0], [0.0]]), np.array([1.0, 0.1])
+    coef = np.array([-9.0])  # r'y > 0, yet |x'r| is far above lam
+    assert _baselines.relative_gap(X, y, coef, 0.5) > 0
+    assert _baselines.relative_gap(X, -y, coef, 0.5) > 0
+    assert _baselines.relative_gap(X, 0 * y, 0 * coef, 0.5) == 0
+    assert _baselines.relative_gap(X, 0 * y, coef, 0.5) == math.inf

@@ -1,0 +1,101 @@
+"""The shape of the code: imports point down only, and importing the package stays cheap."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+# "python -P" below: the installed package, not the folder of that name in the working directory
+ROOT = Path(__file__).parents[1]
+PACKAGE, KERNELS = ROOT / "l1fast", ROOT / "src"
+
+# from the top down; a module imports from lower lines only
+LAYERS = (
+    ("__main__",),
+    ("__init__",),
+    ("cli",),
+    ("estimators", "plot", "io"),
+    ("_path",),
+    ("_solve", "_prox"),
+    ("_solvers", "_validation"),
+    ("_problem",),
+    ("_baselines", "_design", "_datafits", "_penalties", "_result"),
+    ("_kernels",),
+)
+HEIGHT = {name: -line for line, names in enumerate(LAYERS) for name in names}
+CLIENTS = ("__main__", "cli", "estimators", "plot", "io")  # these may use the public names
+MODULES = sorted(PACKAGE.glob("*.py"))
+OPTIONAL = ("matplotlib", "rich", "pandas", "sklearn", "numba", "cvxpy", "pytest", "narwhals", "pyarrow", "dask")
+
+
+def imported_modules(source):
+    """Names of the package's modules that the source imports, at any depth of nesting."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = "l1fast" + (f".{node.module}" if node.module else "") if node.level else node.module
+            names |= {f"{base}.{alias.name}" for alias in node.names} if base == "l1fast" else {base}
+    parts = [name.split(".") for name in names]
+    return {part[1] if len(part) > 1 and part[1] in HEIGHT else "__init__" for part in parts if part[0] == "l1fast"}
+
+
+def test_the_reader_of_imports():
+    assert imported_modules("from ._design import X") == {"_design"}
+    assert imported_modules("from . import _design, solve") == {"_design", "__init__"}
+    assert imported_modules("from ._kernels.check import f") == {"_kernels"}
+    assert imported_modules("import l1fast._path\nimport numpy") == {"_path"}
+    assert imported_modules("def f():\n    from l1fast import io, solve") == {"io", "__init__"}
+    assert imported_modules("from l1fast.io import read") == {"io"}
+    assert imported_modules("from numpy import l1fast") == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def test_imports_point_down(path):
+    assert path.stem in HEIGHT, f"{path.stem} has no layer: give it a line in LAYERS"
+    upward = {
+        name
+        for name in imported_modules(path.read_text(encoding="utf-8"))
+        if HEIGHT[name] >= HEIGHT[path.stem] and not (name == "__init__" and path.stem in CLIENTS)
+    }
+    assert not upward, f"{path.stem} imports {sorted(upward)}, which is not below it"
+
+
+def test_every_layer_rule_is_about_a_module():
+    assert {path.stem for path in MODULES} >= {"__init__", "_solve", "_solvers", "_result", "_design"}
+
+
+def cimports(source):
+    """First names of what Cython source cimports."""
+    found = re.findall(r"^\s*(?:from\s+([.\w]+)\s+cimport|cimport\s+([.\w]+))", source, re.MULTILINE)
+    return {(first or second).lstrip(".").split(".")[0] for first, second in found}
+
+
+def test_the_reader_of_cimports():
+    assert cimports("from matrix cimport a\ncimport problem as p\n  from .prox cimport b\nfrom x import c") == {
+        *("matrix", "problem", "prox")
+    }
+
+
+@pytest.mark.parametrize("path", sorted([*KERNELS.glob("*.pyx"), *KERNELS.glob("*.pxd")]), ids=lambda path: path.name)
+def test_no_kernel_cimports_a_kernel(path):
+    kernels = {kernel.stem for kernel in KERNELS.glob("*.pyx")}
+    assert kernels
+    assert not cimports(path.read_text(encoding="utf-8")) & kernels
+    if path.suffix == ".pxd":
+        assert path.stem not in kernels, "headers have no .pyx of the same name"
+
+
+def test_import_is_cheap():
+    code = f"import sys, l1fast; print(*[name for name in {OPTIONAL} if name in sys.modules])"
+    run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert run.stdout.split() == []
+
+
+def test_public_names_exist():
+    code = "import l1fast; assert l1fast.__all__; [getattr(l1fast, name) for name in l1fast.__all__]"
+    subprocess.run([sys.executable, "-P", "-W", "error", "-c", code], check=True, timeout=60)

@@ -1,0 +1,513 @@
+"""Bad input gets a clear error before any work; unusual but good input gets the right answer."""
+
+import contextlib
+import fractions
+import re
+
+import judged
+import numpy as np
+import problems
+import pytest
+import scipy.sparse
+from numpy.lib import stride_tricks
+
+import l1fast
+
+INDEX = (np.int32, np.int64)
+N, P = 12, 7
+LAM = 0.1
+
+
+@pytest.fixture
+def data():
+    return problems.make(N, P, density=0.7)
+
+
+def compressed(kind, index, precision=np.float64):
+    """A valid matrix with room to spoil it; every slice holds an entry."""
+    X, _ = problems.make(N, P, density=0.7)
+    X[0] = X[:, 0] = 1
+    return problems.with_index(problems.SPARSE[f"{kind} int32"](X.astype(precision)), index)
+
+
+def refused(X, y, lam=LAM, *, match=None, error=(ValueError,), **options):
+    """Assert that `solve`, and `lam_max` where it takes the same arguments, refuse; return the message of `solve`."""
+    before = problems.fingerprint(X, y, *options.values())
+    with pytest.raises(error, match=match) as caught:
+        l1fast.solve(X, y, lam, **options)
+    assert problems.fingerprint(X, y, *options.values()) == before
+    if set(options) <= {"sample_weight", "penalty_weights"} and lam is LAM:
+        with pytest.raises(error, match=match):
+            l1fast.lam_max(X, y, **options)
+    return str(caught.value)
+
+
+# Malformed sparse matrices: each spoils a valid one and returns what the message must show
+
+
+def index_equal_to_dimension(A):
+    A.indices[5] = wide = A.shape[0] if A.format == "csc" else A.shape[1]
+    return wide
+
+
+def last_index_equal_to_dimension(A):
+    A.indices[-1] = wide = A.shape[0] if A.format == "csc" else A.shape[1]
+    return wide
+
+
+def index_negative(A):
+    A.indices[5] = -1
+    return -1
+
+
+def index_huge(A):
+    A.indices[5] = 2**28
+    return 2**28
+
+
+def index_largest(A):
+    A.indices[5] = largest = np.iinfo(A.indices.dtype).max
+    return largest
+
+
+def index_smallest(A):
+    A.indices[5] = smallest = np.iinfo(A.indices.dtype).min
+    return smallest
+
+
+def indptr_decreasing(A):
+    A.indptr[3], A.indptr[4] = A.indptr[4], A.indptr[3]
+    return A.indptr[4]
+
+
+def indptr_first_positive(A):
+    A.indptr[0] = 1
+    return 1
+
+
+def indptr_first_negative(A):
+    A.indptr[0] = -1
+    return -1
+
+
+def indptr_last_beyond_entries(A):
+    A.indptr[-1] = beyond = len(A.data) + 1
+    return beyond
+
+
+def indptr_last_huge(A):
+    A.indptr[-1] = huge = np.iinfo(A.indptr.dtype).max
+    return huge
+
+
+def indptr_inside_beyond_entries(A):
+    A.indptr[3] = beyond = len(A.data) + 100
+    return beyond
+
+
+def indptr_negative_inside(A):
+    A.indptr[3] = -5
+    return -5
+
+
+def indptr_wraps_at_the_end(A):
+    A.indptr[-2], A.indptr[-1] = np.iinfo(A.indptr.dtype).max, -1
+    return ""
+
+
+def indptr_wraps_inside(A):
+    bounds = np.iinfo(A.indptr.dtype)
+    A.indptr[2], A.indptr[3] = bounds.max, bounds.min
+    return ""
+
+
+def indptr_too_short(A):
+    A.indptr = A.indptr[:-1].copy()
+    return len(A.indptr)
+
+
+def indptr_too_long(A):
+    A.indptr = np.append(A.indptr, A.indptr[-1])
+    return len(A.indptr)
+
+
+def indptr_empty(A):
+    A.indptr = A.indptr[:0].copy()
+    return ""
+
+
+def indptr_two_dimensional(A):
+    A.indptr = A.indptr[:, None].copy()
+    return ""
+
+
+def data_shorter_than_indices(A):
+    A.data = A.data[:-1].copy()
+    return len(A.data)
+
+
+def indices_shorter_than_data(A):
+    A.indices = A.indices[:-1].copy()
+    return len(A.indices)
+
+
+def data_empty(A):
+    A.data = A.data[:0].copy()
+    return ""
+
+
+def indices_floating(A):
+    A.indices = A.indices.astype(np.float64)
+    return "float64"
+
+
+def indptr_floating(A):
+    A.indptr = A.indptr.astype(np.float64)
+    return "float64"
+
+
+def indices_two_dimensional(A):
+    A.indices = A.indices[:, None].copy()
+    return ""
+
+
+MALFORMED = (
+    *(index_equal_to_dimension, last_index_equal_to_dimension, index_negative, index_huge, index_largest),
+    *(index_smallest, indptr_decreasing, indptr_first_positive, indptr_first_negative, indptr_last_beyond_entries),
+    *(indptr_last_huge, indptr_inside_beyond_entries, indptr_negative_inside, indptr_wraps_at_the_end),
+    *(indptr_wraps_inside, indptr_too_short, indptr_too_long, indptr_empty, indptr_two_dimensional),
+    *(data_shorter_than_indices, indices_shorter_than_data, data_empty, indices_floating, indptr_floating),
+    indices_two_dimensional,
+)
+
+
+@pytest.mark.parametrize("kind", ["csr_array", "csc_array", "csr_matrix", "csc_matrix"])
+@pytest.mark.parametrize("index", INDEX)
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+@pytest.mark.parametrize("spoil", MALFORMED, ids=lambda spoil: spoil.__name__)
+def test_malformed_sparse(spoil, precision, index, kind, data):
+    A = compressed(kind, index, precision)
+    seen = spoil(A)
+    assert str(seen) in refused(A, data[1])
+
+
+@pytest.mark.parametrize("kind", ["csr_array", "csc_array"])
+@pytest.mark.parametrize("solver", problems.SOLVERS)
+def test_malformed_sparse_is_refused_before_the_easy_way_out(kind, solver, data):
+    """A lam above lam_max, or a zero y, must not spare the check."""
+    A = compressed(kind, np.int32)
+    seen = index_equal_to_dimension(A)
+    assert str(seen) in refused(A, data[1], 1e300, solver=solver)
+    assert str(seen) in refused(A, 0 * data[1], 1.0, solver=solver)
+
+
+def test_malformed_and_in_need_of_a_conversion(data):
+    A = compressed("csr_array", np.int32).astype(np.int8)
+    assert str(index_equal_to_dimension(A)) in refused(A, data[1])
+
+
+def coo_row(A):
+    A.coords[0][3] = N
+    return A
+
+
+def coo_column(A):
+    A.coords[1][3] = -1
+    return A
+
+
+def coo_short(A):
+    A.data = A.data[:-1]
+    return A
+
+
+def bsr_index(A):
+    A.indices[0] = 2**20
+    return A
+
+
+def bsr_indptr(A):
+    A.indptr[2] = 2**20
+    return A
+
+
+def dok_key(A):
+    A._dict[(N + 3, 0)] = 1.0
+    return A
+
+
+def lil_column(A):
+    A.rows[2][-1] = P + 40
+    return A
+
+
+def lil_ragged(A):
+    A.data[2] = A.data[2][:-1]
+    return A
+
+
+@pytest.mark.parametrize("spoil", [coo_row, coo_column, coo_short, bsr_index, bsr_indptr, dok_key, lil_column,
+                                   lil_ragged], ids=lambda spoil: spoil.__name__)  # fmt: skip
+def test_malformed_other_formats(spoil, data):
+    X, y = data
+    form = spoil.__name__.split("_")[0]
+    refused(spoil(getattr(scipy.sparse, f"{form}_array")(X)), y)
+
+
+# Numbers that are none
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+@pytest.mark.parametrize("storage", ["C", "F", "every other row and column", *(f"{kind} {index}" for kind in
+                                     ("csr_array", "csc_matrix") for index in ("int32", "int64"))])  # fmt: skip
+@pytest.mark.parametrize("place", [(0, 0), (7, 3), (N - 1, P - 1)])
+@pytest.mark.parametrize("lam", [0.1, 1e300])
+def test_non_finite_X_is_named(lam, place, storage, precision, value, data):
+    X, y = data
+    X[place] = value
+    message = refused(problems.STORAGES[storage](X.astype(precision)), y, lam)
+    assert re.search(rf"\brow {place[0]}\b", message), message
+    assert re.search(rf"\bcolumn {place[1]}\b", message), message
+    assert str(value).lstrip("-") in message
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("name", ["y", "sample_weight", "penalty_weights", "start"])
+def test_non_finite_vectors_are_named(name, value, data):
+    X, y = data
+    chosen = {"sample_weight": np.ones(N), "penalty_weights": np.ones(P), "start": np.zeros(P), "y": y.copy()}
+    chosen = {name: chosen[name]}
+    chosen[name][5] = value
+    message = refused(X, chosen.pop("y", y), match=name, **chosen)
+    assert re.search(r"\b5\b", message), message
+    assert str(value).lstrip("-") in message
+
+
+def test_overflow_of_float32_is_not_silent(data):
+    """1e39 is finite in float64, in which it must be kept or refused."""
+    X, y = data
+    with contextlib.suppress(ValueError):
+        judged.solve(X.astype(np.float32), y * 1e39, 1e38)
+
+
+# Arguments
+
+WRONG = {
+    "lam": (-1.0, -1e-300, np.nan, np.inf, 10**400, "1", None, 1j, [0.1], np.ones(2)),
+    "l2": (-1.0, np.nan, np.inf, "1", None, 1j),
+    "tol": (-1e-6, np.nan, np.inf, "1e-6", None),
+    "max_iter": (-1, 1.5, "3", np.nan),
+    "time_limit": (-1.0, np.nan, "1"),
+    "n_threads": (0, -1, 1.5, "2"),
+    "solver": ("lars", "", "CD ", 3, None, l1fast.CD),
+    "fit_intercept": ("yes", None),
+    "positive": ("yes", None),
+    "callback": (3, "print"),
+    "sample_weight": (np.ones(N + 1), np.ones(N - 1), np.ones((N, 2)), 1.0, -np.eye(N)[3], np.zeros(N), ["a"] * N,
+                      np.ones(N) * 1j),
+    "penalty_weights": (np.ones(P + 1), np.ones(P - 1), np.ones((P, 2)), 1.0, -np.eye(P)[3], ["a"] * P,
+                        np.ones(P) * 1j),
+    "start": (np.zeros(P + 1), np.zeros(P - 1), np.zeros((P, 2)), 0.0, ["a"] * P, np.zeros(P) * 1j, "cold"),
+}  # fmt: skip
+
+
+VECTORS = ("sample_weight", "penalty_weights", "start")
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+def test_wrong_arguments(name, value, data):
+    message = refused(*data, error=(ValueError, TypeError), match=name, **({"lam": LAM} | {name: value}))
+    if isinstance(value, float | int | str) and name not in VECTORS:
+        assert str(value) in message, message
+    if name in VECTORS and np.ndim(value) == 1 and np.array_equal(value, -np.eye(len(value))[3]):
+        assert re.search(r"\b3\b", message), message
+
+
+@pytest.mark.parametrize("settings", [l1fast.ISTA, l1fast.FISTA])
+@pytest.mark.parametrize("step", ["fixed", "", None, 0.1])
+def test_wrong_step(settings, step, data):
+    with pytest.raises((ValueError, TypeError), match="step"):
+        l1fast.solve(*data, 0.1, solver=settings(step=step))
+
+
+def test_start_of_another_problem(data):
+    X, y = data
+    other = l1fast.solve(X[:, :3], y, 0.1)
+    refused(X, y, match="start", start=other)
+
+
+def test_a_negative_start_for_a_positive_problem_is_projected_or_refused(data):
+    X, y = data
+    with contextlib.suppress(ValueError):
+        judged.solve(X, y, 0.1, positive=True, start=-np.ones(P))
+
+
+@pytest.mark.parametrize("seen", [(N,), (N, P, 1), (0, P), ()])
+@pytest.mark.parametrize("y_length", [N, 0])
+def test_wrong_shapes_of_X(seen, y_length):
+    if seen != (N, P):
+        refused(np.ones(seen), np.ones(y_length), error=(ValueError, TypeError))
+
+
+@pytest.mark.parametrize("kind", [scipy.sparse.csr_array, scipy.sparse.csc_array])
+def test_sparse_without_rows(kind):
+    refused(kind((0, P)), np.ones(0))
+
+
+def test_one_dimensional_sparse(data):
+    refused(scipy.sparse.coo_array(np.ones(N)), data[1], error=(ValueError, TypeError))
+
+
+@pytest.mark.parametrize("y", [np.ones(N - 1), np.ones(N + 1), np.ones((N, 2)), 1.0, np.ones(0)])
+def test_wrong_shapes_of_y(y, data):
+    refused(data[0], y, match="y", error=(ValueError, TypeError))
+
+
+class Opaque:
+    """Neither an array nor convertible to one."""
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        *(np.complex64, np.complex128, np.str_, np.bytes_, "M8[s]", "m8[s]"),
+        lambda A: np.where(np.arange(A.size).reshape(A.shape) == 5, None, A),
+        lambda A: np.ma.masked_array(A, np.arange(A.size).reshape(A.shape) == 5),
+        lambda A: np.zeros(A.shape, [("a", float)]),
+        lambda A: [[1, 2], [3]],
+        *(lambda A: None, lambda A: "X", lambda A: {"X": A}, lambda A: Opaque(), lambda A: iter(A)),
+    ],
+)
+@pytest.mark.parametrize("which", ["X", "y"])
+def test_wrong_types(convert, which, data):
+    X, y = data
+    if not callable(convert) or isinstance(convert, type):
+        dtype, convert = convert, lambda A: A.astype(np.int64).astype(dtype)
+    X, y = (convert(X), y) if which == "X" else (X, convert(y))
+    refused(X, y, error=(ValueError, TypeError), match=rf"\b{which}\b")
+
+
+@pytest.mark.parametrize("kind", ["csr_array", "csc_matrix", "coo_array"])
+def test_complex_sparse(kind, data):
+    X, y = data
+    refused(getattr(scipy.sparse, kind)(X * 1j), y, error=(ValueError, TypeError))
+
+
+def test_sparse_y(data):
+    X, y = data
+    refused(X, scipy.sparse.csr_array(y[:, None]), error=(ValueError, TypeError), match="y")
+
+
+# Conversions
+
+CONVERSIONS = {
+    "list": lambda X: X.tolist(),
+    "tuple": lambda X: tuple(map(tuple, X)),
+    "longdouble": lambda X: X.astype(np.longdouble),
+    "object": lambda X: X.astype(object),
+    "fractions": lambda X: np.array([[fractions.Fraction(value) for value in row] for row in X.tolist()]),
+    "float16": lambda X: X.astype(np.float16),
+    "longdouble csc": lambda X: scipy.sparse.csc_array(X.astype(np.longdouble)),
+    "masked without masked entries": lambda X: np.ma.masked_array(X, np.zeros(X.shape, bool)),
+    "big-endian float32": lambda X: X.astype(">f4"),
+    "big-endian csr": lambda X: big_endian(scipy.sparse.csr_array(X)),
+    **{f"{kind}_{form}": lambda X, kind=kind, form=form: getattr(scipy.sparse, f"{kind}_{form}")(X)
+       for kind in ("coo", "bsr", "dia", "lil", "dok") for form in ("array", "matrix")},
+    "coo with duplicates": lambda X: doubled(scipy.sparse.coo_array(X)),
+}  # fmt: skip
+
+
+def doubled(A):
+    """Every entry split in two parts that add up to it."""
+    row, column = A.coords
+    data = np.concatenate([A.data - 2, np.full(A.nnz, 2.0)])
+    return scipy.sparse.coo_array((data, (np.tile(row, 2), np.tile(column, 2))), A.shape)
+
+
+def big_endian(A):
+    A.data = A.data.astype(">f8")
+    return A
+
+
+@pytest.mark.parametrize("name", CONVERSIONS)
+def test_conversions(name):
+    X, y = problems.make()
+    result = judged.solve(CONVERSIONS[name](X), y, problems.strength(X, y), judge_X=X, tol=1e-8)
+    assert result.converged
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int64, np.uint8, np.uint64, np.bool_])
+@pytest.mark.parametrize("kind", [np.asarray, scipy.sparse.csr_array, scipy.sparse.csc_array, scipy.sparse.coo_array])
+def test_integers_do_not_overflow(kind, dtype):
+    """127^2 is beyond int8 and 200 * 127^2 beyond int16."""
+    rng = np.random.default_rng(0)
+    high = 2 if dtype == np.bool_ else 128
+    X = rng.integers(0, high, (200, 10)).astype(dtype)
+    y = (3 * X[:, 0].astype(float) - X[:, 1] + rng.standard_normal(200)).round().astype(int)
+    judged.solve(kind(X), y, 20.0 * high, judge_X=X)
+    judged.solve(kind(X), X[:, 0], 20.0 * high, judge_X=X)
+
+
+def test_conversion_is_told(data):
+    X, y = data
+    assert l1fast.solve(np.asfortranarray(X), y, 0.5, solver="cd").conversion == ""
+    assert l1fast.solve(scipy.sparse.csc_array(X), y, 0.5, solver="cd").conversion == ""
+    for convert in (np.ndarray.tolist, scipy.sparse.coo_array, np.float16):
+        told = l1fast.solve(convert(X), y, 0.5, solver="cd").conversion
+        assert told, convert
+
+
+def test_target_of_other_types(data):
+    X, y = data
+    y = np.round(8 * y)
+    expected = l1fast.solve(X, y, 0.5, tol=1e-10).coef
+    held = np.zeros((N, 3))
+    held[:, 1] = y
+    for other in (y.tolist(), y.astype(int), y.astype(np.float32), y.astype(">f8"), held[:, 1], y[::-1].copy()[::-1]):
+        np.testing.assert_array_equal(l1fast.solve(X, other, 0.5, tol=1e-10).coef, expected)
+
+
+def test_stride_zero(data):
+    X, y = data
+    repeated = np.broadcast_to(X[0], X.shape)
+    judged.solve(repeated, y, 0.5)
+    judged.solve(np.broadcast_to(X[:, :1], X.shape), y, 0.5)
+    judged.solve(X, np.broadcast_to(1.5, N), 0.5)
+
+
+def test_overlapping_windows():
+    signal = np.random.default_rng(0).standard_normal(60)
+    windows = stride_tricks.sliding_window_view(signal[:-1], 12)
+    judged.solve(windows, signal[12:], 1.0)
+    judged.solve(windows.T, signal[:12], 1.0)
+
+
+def test_memory_map(tmp_path, data):
+    X, y = data
+    np.save(tmp_path / "X.npy", X)
+    judged.solve(np.load(tmp_path / "X.npy", mmap_mode="r"), y, 0.5)
+
+
+def test_plain_subclasses(data):
+    class Tagged(np.ndarray):
+        """An array with a name of its own."""
+
+    X, y = data
+    result = l1fast.solve(X.view(Tagged), y.view(Tagged), 0.5)
+    assert type(result.coef) is type(result.dual) is np.ndarray
+
+
+def test_pandas():
+    pandas = pytest.importorskip("pandas")
+    X, y = problems.make()
+    lam = problems.strength(X, y)
+    frame, series = pandas.DataFrame(X), pandas.Series(y)
+    for table in (frame, frame.astype(np.float32), frame.astype({0: np.float32}), frame.astype("Float64")):
+        assert judged.solve(table, series, lam, judge_X=X, tol=1e-8).converged
+    sparse = pandas.DataFrame.sparse.from_spmatrix(scipy.sparse.csr_matrix(X))
+    assert judged.solve(sparse, series, lam, judge_X=X, tol=1e-8).converged
+    missing = frame.astype("Float64")
+    missing.iloc[3, 2] = pandas.NA
+    refused(missing, y, error=(ValueError, TypeError))
+    refused(pandas.DataFrame({"a": ["x"] * len(y)}), y, error=(ValueError, TypeError))
