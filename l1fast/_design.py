@@ -175,8 +175,8 @@ def _native(values: Array, name: str) -> tuple[Array, str]:
     dtype = np.dtype(np.float32 if values.dtype.kind == "f" and values.dtype.itemsize == 4 else np.float64)
     if values.dtype == dtype and values.dtype.isnative and values.flags.aligned and (values.ndim > 1 or _flat(values)):
         return np.asarray(values), ""
-    order = "K" if values.ndim > 1 else "C"
-    return np.require(np.array(values, dtype=dtype, order=order), requirements="A"), f"{name} converted to {dtype}"
+    copied = np.array(values, dtype=dtype, order="K" if values.ndim > 1 else "C")
+    return np.require(copied, requirements="A"), f"{name} converted to {dtype}"
 
 
 def _index_array(indices: Array, name: str) -> tuple[Array, str]:

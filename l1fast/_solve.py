@@ -372,7 +372,7 @@ def _projection(problem: Problem, columns: NDArray[np.intp], q: Vector) -> tuple
 
     def backward(r: Vector) -> Vector:
         r = root * np.ravel(r)
-        return inverse * (design.correlate(r) - mean * r.sum())
+        return inverse * (design.correlate(r) - mean * float(r.sum()))
 
     operator = LinearOperator((n, len(columns)), matvec=forward, rmatvec=backward, dtype=np.float64)
     residual = np.divide(-q, root, out=np.zeros(n), where=root > 0.0)

@@ -233,6 +233,7 @@ class CD:
         score, inside = np.empty(p), np.zeros(p, dtype=np.uint8)
         working = WorkingSet(problem, inside)
         working.add(np.union1d(np.flatnonzero(w), problem.penalty.unpenalised(p)))
+        useful = np.count_nonzero(problem.norm2)
         columns: Problem | None = None
         stages: list[Problem] | None = None
         iteration = epochs = stalled = 0
@@ -268,7 +269,9 @@ class CD:
                 if stalled > STALLED_STEPS:
                     monitor.status = Status.NO_PROGRESS
                     break
-            target = max(inner_share * gap.gap, 0.5 * min(monitor.target, inner_share * gap.gap))
+            final = 0.5 * monitor.target * inner_share / INNER_SHARE
+            closed = not stages and len(working.members) == useful  # nothing outside could change the picture
+            target = final if closed else max(inner_share * gap.gap, final)
             if len(working.members) <= self.gram_limit:
                 epochs += working.descend(stage, w, g, loss, target, monitor)
             else:
@@ -453,8 +456,9 @@ def named(solver: object) -> tuple[Solver, str]:
     """The solver that a name or a settings object stands for."""
     if isinstance(solver, str) and solver in SOLVERS:
         return SOLVERS[solver](), "asked for by name"
-    if isinstance(solver, tuple(SOLVERS.values())):
-        return solver, "given as a settings object"
+    for kind in SOLVERS.values():
+        if isinstance(solver, kind):
+            return solver, "given as a settings object"
     known = ", ".join(["'auto'", *(repr(name) for name in SOLVERS)])
     raise ValueError(f"solver is {solver!r}; choose one of {known}, or an object such as l1fast.FISTA()")
 
