@@ -75,6 +75,11 @@ class Design:
         return int(self.storage.starts[-1])
 
     @property
+    def entries(self) -> Array:
+        """The stored entries of X, without spare room behind them."""
+        return self.storage.values if self.storage.starts is None else self.storage.values[: self.n_entries]
+
+    @property
     def conversion(self) -> str:
         """What was copied or converted to make this design; empty when nothing was."""
         return self.storage.conversion

@@ -62,7 +62,7 @@ class Problem:
         norm2 = np.empty(design.shape[1])
         gradient.column_norms2(design.view, weight, mean, total, norm2, np.empty(design.shape[1]))
         if mean is not None:
-            norm2[norm2 <= total * (ROUNDING * mean) ** 2] = 0.0
+            norm2[np.isfinite(norm2) & (norm2 <= total * (ROUNDING * mean) ** 2)] = 0.0
         return cls._packed(design, datafit, penalty, mean, norm2, n_threads)
 
     @classmethod

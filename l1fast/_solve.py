@@ -85,7 +85,8 @@ def solve(
     start : array-like of shape (n_features,), or Result, optional
         Where to start; default 0.
     n_threads : int, optional
-        Threads of the sweeps over X. Default: L1FAST_NUM_THREADS or all cores; small problems use one.
+        Threads of the sweeps over X at most; small problems use one. Default: L1FAST_NUM_THREADS, else 1: threads
+        pay for FISTA on dense data and little elsewhere, and on a busy machine they wait for each other.
     callback : callable, optional
         Called with a `State` at every check; return True to stop.
     history : bool
@@ -236,15 +237,23 @@ def _problem(
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         null = datafit.null_loss
         problem = Problem.of(design, datafit, penalty, n_threads)
-        largest = float(problem.norm2.max(initial=0.0))
-    for name, square, values in (("y", null, datafit.centred), ("X", largest, design.storage.values)):
-        lost = square == 0.0 and not fit_intercept and weight is None and bool(np.any(values))
-        if not np.isfinite(square) or lost or 0.0 < square < TINY_SQUARE or square > 1.0 / TINY_SQUARE:
-            raise ValueError(f"the squares of {name} sum to {square:g}, outside what float64 can carry; rescale {name}")
+        norm2 = problem.norm2
+    centred = datafit.centred if weight is None else datafit.centred[weight > 0.0]
+    _refuse_scale("y", null, centred)
+    _refuse_scale("X", float(norm2.max(initial=0.0)), design.entries)
     for j in penalty.unpenalised(design.shape[1]):
-        if problem.norm2[j] < TINY_SQUARE and not fit_intercept and weight is None and problem.design.column(j).any():
-            raise ValueError(f"column {j} of X is unpenalised and its squares sum to {problem.norm2[j]:g}; rescale it")
+        if norm2[j] < TINY_SQUARE:
+            _refuse_scale(f"column {j} of X, which is unpenalised,", float(norm2[j]), design.column(j))
     return problem
+
+
+def _refuse_scale(name: str, square: float, values: NDArray[Any]) -> None:
+    """Raise if the sum of squares of values is lost, or would be in the products that follow."""
+    if TINY_SQUARE <= square <= 1.0 / TINY_SQUARE:
+        return
+    largest = float(np.abs(values).max(initial=0.0))
+    if not np.isfinite(square) or square > 1.0 / TINY_SQUARE or 0.0 < largest < TINY_SQUARE**0.5:
+        raise ValueError(f"the entries of {name} reach {largest:g}, whose squares float64 cannot carry; rescale them")
 
 
 TINY_SQUARE = 1e-200
@@ -274,22 +283,17 @@ def _start(start: ArrayLike | Result, n_features: int, positive: bool) -> Vector
 
 
 def _thread_count(n_threads: int | None, design: Design) -> int:
-    """As asked for, else L1FAST_NUM_THREADS, else all cores; never more than the size of X pays for."""
+    """As asked for, else L1FAST_NUM_THREADS, else 1; never more than the size of X pays for."""
     if n_threads is None:
         variable = os.environ.get("L1FAST_NUM_THREADS", "").strip()
         if variable and not (variable.isdecimal() and int(variable) > 0):
             raise ValueError(f"L1FAST_NUM_THREADS is {variable!r}; set it to a whole number of at least 1")
-        wanted = int(variable) if variable else _cores()
+        wanted = int(variable) if variable else 1
     else:
         wanted = as_count("n_threads", n_threads, least=1)
     if not gradient.HAS_OPENMP or os.getpid() != PROCESS:  # a forked child must not touch its parent's threads
         return 1
     return max(1, min(wanted, design.n_entries // ENTRIES_PER_THREAD))
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
 def _run_certified(

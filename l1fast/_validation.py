@@ -233,7 +233,7 @@ def _as_array(name: str, value: Any) -> NDArray[Any]:
 
 def _unmasked(name: str, value: Any) -> NDArray[Any]:
     if np.ma.is_masked(value):
-        raise ValueError(f"{name} has {np.count_nonzero(np.ma.getmaskarray(value))} masked entries; fill or drop them first")
+        raise ValueError(f"{name} has {np.ma.getmaskarray(value).sum()} masked entries; fill or drop them first")
     return np.asarray(value.data)
 
 

@@ -51,6 +51,8 @@ cdef extern from *:
 
 HAS_OPENMP = bool(L1FAST_HAS_OPENMP)
 
+cdef double EPS = 2.0 ** -52
+
 ctypedef fused real:
     float
     double
@@ -154,6 +156,7 @@ def column_norms2(object matrix, sample_weight, mean, double total_weight, doubl
     cdef Py_ssize_t n = n_samples(X), p = n_features(X), k
     cdef const double* s = NULL
     cdef const double* m = NULL
+    cdef double unseen
     if sample_weight is not None:
         expect(len(sample_weight), n, "sample_weight")
         s = address(sample_weight)
@@ -172,7 +175,9 @@ def column_norms2(object matrix, sample_weight, mean, double total_weight, doubl
                 out[k] = slice_squares(X, k, s, m[k] if m != NULL else 0.0, &seen[k])
         if X.sparse and m != NULL:
             for k in range(p):
-                out[k] += max(total_weight - seen[k], 0.0) * m[k] * m[k]
+                unseen = total_weight - seen[k]
+                if unseen > n * EPS * total_weight:         # else the column has no implied zero
+                    out[k] += unseen * m[k] * m[k]
 
 
 cdef inline void spread_squares(const MatrixView* X, Py_ssize_t k, double s, const double* m, double* out,

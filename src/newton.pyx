@@ -9,13 +9,14 @@ piecewise quadratic (the breakpoints are walked one by one, so the search is exa
 when the whole step could be made, and rises when the walk ended early. Coordinate descent lets coefficients in again.
 """
 
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, fabs
 from scipy.linalg.cython_lapack cimport dpotrf, dpotrs
 
 from matrix cimport axpy_d
 from problem cimport Problem, problem_of
 
 cdef double LEAST_DAMPING = 1e-12, MOST_DAMPING = 1.0
+cdef double SAME = 4e-15                    # breakpoints closer than this part of the way are one
 cdef double WHOLE = 0.9, SHORT = 0.3        # parts of the step: as good as all of it, and too little
 
 
@@ -75,7 +76,8 @@ cdef double walk(const Problem* P, const double[:, ::1] G, const double[::1] wei
 
     product = G d of the coefficients still moving. Frozen ones have d = 0.
     """
-    cdef Py_ssize_t a, k, nearest
+    cdef Py_ssize_t a, k
+    cdef bint stops
     cdef double t = 0.0, to_zero, to_minimum, move, slope, curvature, datafit_slope, datafit_curvature, l1, l2
     for k in range(size):
         product[k] = 0.0
@@ -84,7 +86,6 @@ cdef double walk(const Problem* P, const double[:, ::1] G, const double[::1] wei
     while t < 1.0:
         slope = curvature = datafit_slope = datafit_curvature = 0.0
         to_zero = INFINITY
-        nearest = -1
         for a in range(m):
             if d[a] == 0.0:
                 continue
@@ -95,9 +96,8 @@ cdef double walk(const Problem* P, const double[:, ::1] G, const double[::1] wei
             datafit_curvature += d[a] * product[k]
             slope += d[a] * (l2 * w[k] + (l1 if w[k] > 0.0 else -l1))
             curvature += d[a] * d[a] * l2
-            if w[k] * d[a] < 0.0 and (l1 > 0.0 or P.penalty.positive) and -w[k] / d[a] < to_zero:
-                to_zero = -w[k] / d[a]
-                nearest = a
+            if w[k] * d[a] < 0.0 and (l1 > 0.0 or P.penalty.positive):
+                to_zero = min(to_zero, -w[k] / d[a])
         slope += datafit_slope
         curvature += datafit_curvature
         if slope >= 0.0:
@@ -111,8 +111,11 @@ cdef double walk(const Problem* P, const double[:, ::1] G, const double[::1] wei
         t += move
         if move < to_zero:                                  # the minimum, or the whole step
             break
-        k = support[nearest]
-        w[k] = 0.0
-        axpy_d(-d[nearest], &G[k, 0], product, size)
-        d[nearest] = 0.0
+        for a in range(m):
+            k = support[a]                                  # several may reach zero together
+            stops = P.penalty.lam * weights[k] > 0.0 or P.penalty.positive
+            if stops and d[a] != 0.0 and fabs(w[k]) <= SAME * move * fabs(d[a]):
+                w[k] = 0.0
+                axpy_d(-d[a], &G[k, 0], product, size)
+                d[a] = 0.0
     return t

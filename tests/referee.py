@@ -65,7 +65,7 @@ class Problem:
         return self.s @ (self.y - self.X @ coef) / self.s.sum() if self.fit_intercept else self.y.dtype.type(0)
 
     def residual(self, coef, intercept):
-        """Y - Xw - b."""
+        """y - Xw - b."""
         return self.y - self.X @ coef - intercept
 
     def objective(self, coef, intercept):
@@ -74,12 +74,12 @@ class Problem:
         return loss + self.v @ (self.lam * np.abs(coef) + self.l2 / 2 * coef**2)
 
     def null_residual(self):
-        """Y - b0, where b0 is the best constant."""
+        """y - b0, where b0 is the best constant."""
         return self.y - self.best_intercept(np.zeros(self.p, self.X.dtype))
 
-    def null_size(self):
-        """|s (y - b0)|, with what float64 rounds off y: the size of the smallest dual points it can tell from zero."""
-        return self.s * (np.abs(self.null_residual()) + UNIT * np.abs(self.y))
+    def null_norm(self):
+        """||y - b0|| in the metric s, with float64's rounding of y. A projection errs relative to it, in every row."""
+        return np.sqrt(self.s @ (np.abs(self.null_residual()) + UNIT * np.abs(self.y)) ** 2)
 
     def scale(self):
         """F(0, b0)."""
@@ -114,7 +114,7 @@ class Problem:
         reach = np.abs(self.y) + absX @ w + abs(intercept)
         residual = np.abs(self.residual(coef, intercept)) + unit * reach
         centred = np.abs(self.null_residual())
-        in_slopes = unit * (absX.T @ np.maximum(t, self.null_size()))
+        in_slopes = unit * (absX.T @ t + np.sqrt(self.s @ absX**2) * self.null_norm())
         in_primal = unit * (self.s @ (residual * reach) + self.v @ (self.lam * w + self.l2 * w**2))
         curved, kept = self.l2 * self.v > 0, self.s > 0
         pull = w.copy()
@@ -146,8 +146,8 @@ def check(result, X, y, lam, **options):
         unit = ROUNDINGS * UNIT * (problem.n + problem.p + 1)
         reach = np.abs(problem.y) + np.abs(problem.X) @ np.abs(coef)
         assert abs(intercept - problem.best_intercept(coef)) <= unit * (problem.s @ reach) / problem.s.sum()
-        size = np.maximum(np.abs(theta), problem.null_size())
-        assert abs(theta.sum()) <= unit * size.sum(), "the dual point does not sum to zero"
+        size = np.abs(theta).sum() + np.sqrt(problem.s.sum()) * problem.null_norm()
+        assert abs(theta.sum()) <= unit * size, "the dual point does not sum to zero"
     else:
         assert result.intercept == 0.0
 

@@ -263,7 +263,7 @@ def test_badly_scaled(name, storage, solver):
 @pytest.mark.parametrize("solver", ["ista", "fista"])
 def test_slow_progress_is_not_called_none(solver, storage):
     """Where only small steps are possible the gap still shrinks: rounding errors are not to blame."""
-    X, y, chosen = degenerate("nearly duplicate columns")
+    X, y, _ = degenerate("nearly duplicate columns")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", l1fast.ConvergenceWarning)
         result = judged.solve(problems.STORAGES[storage](X), y, problems.strength(X, y, 0.05), solver=solver, tol=1e-8)
@@ -307,23 +307,27 @@ def extreme_solve(X, y, lam, solver, **options):
 
 @pytest.mark.skipif(np.finfo(np.longdouble).maxexp < 16384, reason="the referee needs the range of longdouble")
 @pytest.mark.parametrize("solver", problems.SOLVERS)
+@pytest.mark.parametrize("option", ["plain", "intercept", "sample_weight"])
 @pytest.mark.parametrize("of_y", EXTREMES)
 @pytest.mark.parametrize("of_X", EXTREMES)
-def test_extreme_scales(reference, of_X, of_y, solver):
+def test_extreme_scales(reference, of_X, of_y, option, solver):
     X, y, lam, _ = reference
+    chosen = problems.options(option, *X.shape)
     lam = float(np.longdouble(lam) * of_X * of_y)
     if math.isfinite(lam):
-        extreme_solve(X * of_X, y * of_y, lam, solver)
-    extreme_solve(X * of_X, y * of_y, 0.0, solver)
+        extreme_solve(X * of_X, y * of_y, lam, solver, **chosen)
+    extreme_solve(X * of_X, y * of_y, 0.0, solver, **chosen)
 
 
+@pytest.mark.parametrize("option", ["plain", "intercept", "sample_weight"])
 @pytest.mark.parametrize("of_y", EXTREMES)
 @pytest.mark.parametrize("of_X", EXTREMES)
-def test_lam_max_at_extreme_scales(reference, of_X, of_y):
+def test_lam_max_at_extreme_scales(reference, of_X, of_y, option):
     X, y, _, _ = reference
+    chosen = problems.options(option, *X.shape)
     with contextlib.suppress(ValueError):
-        found = l1fast.lam_max(X * of_X, y * of_y)
-        assert found == pytest.approx(np.abs(X.T @ y).max() * of_X * of_y, rel=1e-12)
+        found = l1fast.lam_max(X * of_X, y * of_y, **chosen)
+        assert found == pytest.approx(l1fast.lam_max(X, y, **chosen) * of_X * of_y, rel=1e-12)
 
 
 @pytest.mark.parametrize("solver", ["auto", "cd"])
@@ -377,7 +381,10 @@ def test_float32_and_float64_answers_agree():
     np.testing.assert_allclose(single.coef, double.coef, atol=1e-6)
 
 
-def test_entries_of_an_empty_sparse_matrix():
-    for kind in (scipy.sparse.csr_array, scipy.sparse.csc_array):
-        result = judged.solve(kind((5, 3)), np.arange(5.0), 0.1)
-        assert not result.coef.any()
+@pytest.mark.parametrize("kind", [scipy.sparse.csr_array, scipy.sparse.csc_array])
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_sparse_without_entries(kind, fit_intercept):
+    empty, spare = kind((5, 3)), kind((5, 3))
+    spare.data, spare.indices = np.ones(4), np.ones(4, np.int32)  # room for entries, and none in use
+    for X in (empty, spare):
+        assert not judged.solve(X, np.arange(5.0), 0.1, fit_intercept=fit_intercept).coef.any()
