@@ -108,8 +108,8 @@ def solve(
 
     Notes
     -----
-    Cost: one read of X to check it, one for the column norms (two with an intercept), one for the final certificate, and
-    what the solver needs: one read for each FISTA iteration and for each working set of cd.
+    Cost: one read of X to check it, one for the column norms (two with an intercept), one for the final certificate,
+    and what the solver needs: one read for each FISTA iteration and for each working set of cd.
 
     Examples
     --------
@@ -191,8 +191,8 @@ def lam_max(
 ) -> float:
     """The smallest lam at which every penalised coefficient is 0: max_j |x_j'(s r)| / v_j.
 
-    r is the residual of the best fit by the intercept and the unpenalised columns alone; with ``positive`` only correlations
-    above 0 count. Parameters as in `solve`. One read of X (a small solve more when some weights are 0).
+    r is the residual of the best fit by the intercept and the unpenalised columns alone; with ``positive`` only
+    correlations above 0 count. Parameters as in `solve`. One read of X (a small solve more when some weights are 0).
 
     Examples
     --------
@@ -321,9 +321,9 @@ def _run_certified(
 def _certify(problem: Problem, w: Vector) -> tuple[Certificate, Vector]:
     """The certificate of w from a gradient made afresh, and the dual point behind it.
 
-    Unpenalised columns U ask for X_U'theta = 0 (<= 0 when positive), which a residual r does only if w_U is the best for the
-    rest of w. So theta = t rho, with rho the residual that the best w_U leaves, and ||r - theta||^2 takes the place of
-    (1 - t)^2 ||r||^2 in the gap.
+    Unpenalised columns U ask for X_U'theta = 0 (<= 0 when positive), which a residual r does only if w_U is the best
+    for the rest of w. So theta = t rho, with rho the residual that the best w_U leaves, and ||r - theta||^2 takes the
+    place of (1 - t)^2 ||r||^2 in the gap.
     """
     n, p = problem.shape
     q, g = np.empty(n), np.empty(p)

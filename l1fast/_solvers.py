@@ -184,8 +184,8 @@ class ISTA(FISTA):
 def spectral_norm2(problem: Problem, vectors: NDArray[np.float64], q: Vector, scratch: Vector, steps: int) -> float:
     """An estimate from below of ||sqrt(s) (X - mean)||^2 by power iteration: one read of X a step.
 
-    vectors[1:3], q and scratch are overwritten. The start is spread by the column norms, so it is not orthogonal to the top
-    singular vector but by bad luck, and the estimate is the same at every call.
+    vectors[1:3], q and scratch are overwritten. The start is spread by the column norms, so it is not orthogonal to the
+    top singular vector but by bad luck, and the estimate is the same at every call.
     """
     homogeneous = problem.with_target(np.zeros(problem.shape[0]))
     v, g = vectors[1], vectors[2]
@@ -285,8 +285,8 @@ class CD:
 def continuation(problem: Problem, g: Vector) -> list[Problem]:
     """The problem at falling strengths above its own, two a decade, for a wide dense X and a small strength.
 
-    Solved roughly one after the other they lead to the support from the sparse side. It halves the time and more where the
-    support comes near n_samples, and costs time on sparse and on tall data (measured): there the list is empty.
+    Solved roughly one after the other they lead to the support from the sparse side. It halves the time and more where
+    the support comes near n_samples, and costs time on sparse and on tall data (measured): there the list is empty.
     g : the gradient at 0.
     """
     n, p = problem.shape

@@ -239,9 +239,9 @@ def _unmasked(name: str, value: Any) -> NDArray[Any]:
 
 def as_number(name: str, value: Any, *, least: float = 0.0) -> float:
     """value as a finite float of at least least."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        if not (isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "fiu"):
-            raise TypeError(f"{name} must be a real number, got {value!r}")
+    scalar_array = isinstance(value, np.ndarray) and value.ndim == 0 and value.dtype.kind in "fiu"
+    if isinstance(value, (bool, np.bool_)) or not (isinstance(value, numbers.Real) or scalar_array):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
     try:
         number = float(value)
     except OverflowError:

@@ -81,7 +81,7 @@ class Dataset:
 def read(
     path: str | os.PathLike[str], target: str | os.PathLike[str] | None = None, *, target_column: str | None = None
 ) -> Dataset:
-    """Read X, y and, where the file has them, feature names.
+    r"""Read X, y and, where the file has them, feature names.
 
     Formats: .npz (of `scipy.sparse.save_npz`, or arrays data, indices, indptr, shape or X, with y and feature_names),
     .npy, Matrix Market, svmlight/libsvm text, .csv and .tsv with or without a header. Text may be compressed by gzip,
@@ -112,7 +112,7 @@ def read(
     >>> import pathlib, tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "small.csv")
-    ...     _ = path.write_text("height,width,price\\n1,2,10\\n3,4,20\\n")
+    ...     _ = path.write_text("height,width,price\n1,2,10\n3,4,20\n")
     ...     data = read(path)
     >>> data.X.tolist(), data.y.tolist(), data.feature_names
     ([[1.0, 2.0], [3.0, 4.0]], [10.0, 20.0], ['height', 'width'])

@@ -1,15 +1,17 @@
 """Newton steps on the sign pattern of a working set's problem.
 
-With the signs of the non-zero coefficients S held fixed the objective is a quadratic, whose minimiser is one solve away:
+With the signs of the non-zero coefficients S held fixed the objective is a quadratic, whose minimiser is one solve
+away:
 
     (G_SS + l2 V + damping diag(G_SS)) d = -(g_S + lam v sign(w_S) + l2 v w_S)
 
 w moves along d and a coefficient that reaches zero on the way stays there; the walk ends at the first minimum of the
-piecewise quadratic (the breakpoints are walked one by one, so the search is exact). Damping as in Levenberg (1944): it falls
-when the whole step could be made, and rises when the walk ended early. Coordinate descent lets coefficients in again.
+piecewise quadratic (the breakpoints are walked one by one, so the search is exact). Damping as in Levenberg (1944): it
+falls when the whole step could be made, and rises when the walk ended early. Coordinate descent lets coefficients in
+again.
 """
 
-from libc.math cimport INFINITY, fabs
+from libc.math cimport INFINITY
 from scipy.linalg.cython_lapack cimport dpotrf, dpotrs
 
 from matrix cimport axpy_d
@@ -69,6 +71,11 @@ def step(object capsule, const double[:, ::1] G, const double[::1] weights, doub
     return loss, damping
 
 
+cdef inline bint kink(const Problem* P, double weight) noexcept nogil:
+    """Whether the penalty of a coefficient with that weight has a kink, or a bound, at zero."""
+    return P.penalty.lam * weight > 0.0 or P.penalty.positive
+
+
 cdef double walk(const Problem* P, const double[:, ::1] G, const double[::1] weights, double* w, double* g,
                  Py_ssize_t size, double* d, double* product, Py_ssize_t* support, Py_ssize_t m,
                  double* loss) noexcept nogil:
@@ -77,7 +84,6 @@ cdef double walk(const Problem* P, const double[:, ::1] G, const double[::1] wei
     product = G d of the coefficients still moving. Frozen ones have d = 0.
     """
     cdef Py_ssize_t a, k
-    cdef bint stops
     cdef double t = 0.0, to_zero, to_minimum, move, slope, curvature, datafit_slope, datafit_curvature, l1, l2
     for k in range(size):
         product[k] = 0.0
@@ -96,7 +102,7 @@ cdef double walk(const Problem* P, const double[:, ::1] G, const double[::1] wei
             datafit_curvature += d[a] * product[k]
             slope += d[a] * (l2 * w[k] + (l1 if w[k] > 0.0 else -l1))
             curvature += d[a] * d[a] * l2
-            if w[k] * d[a] < 0.0 and (l1 > 0.0 or P.penalty.positive):
+            if kink(P, weights[k]) and (w[k] < 0.0 < d[a] or d[a] < 0.0 < w[k]):
                 to_zero = min(to_zero, -w[k] / d[a])
         slope += datafit_slope
         curvature += datafit_curvature
@@ -105,17 +111,20 @@ cdef double walk(const Problem* P, const double[:, ::1] G, const double[::1] wei
         to_minimum = -slope / curvature if curvature > 0.0 else INFINITY
         move = min(1.0 - t, min(to_zero, to_minimum))
         for a in range(m):
-            w[support[a]] += move * d[a]
+            k = support[a]
+            if move == to_zero and kink(P, weights[k]) and (
+                    w[k] <= 0.0 < d[a] or d[a] < 0.0 <= w[k]) and -w[k] / d[a] <= to_zero * (1.0 + SAME):
+                w[k] = 0.0                                  # several may reach zero together
+            else:
+                w[k] += move * d[a]
         axpy_d(move, product, g, size)
         loss[0] += move * (datafit_slope + 0.5 * move * datafit_curvature)
         t += move
         if move < to_zero:                                  # the minimum, or the whole step
             break
         for a in range(m):
-            k = support[a]                                  # several may reach zero together
-            stops = P.penalty.lam * weights[k] > 0.0 or P.penalty.positive
-            if stops and d[a] != 0.0 and fabs(w[k]) <= SAME * move * fabs(d[a]):
-                w[k] = 0.0
+            k = support[a]
+            if w[k] == 0.0 and d[a] != 0.0 and kink(P, weights[k]):
                 axpy_d(-d[a], &G[k, 0], product, size)
                 d[a] = 0.0
     return t

@@ -2,12 +2,12 @@
 
     F(w, b) = 1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
 
-With an intercept, y arrives centred and b is eliminated: b(w) = -mean'w with s-weighted means, so that q sums to zero and
-X is never centred in memory. At every line below
+With an intercept, y arrives centred and b is eliminated: b(w) = -mean'w with s-weighted means, so that q sums to zero
+and X is never centred in memory. At every line below
 
     q = s (Xw + b - y),   g = X'q - mean sum(q) = gradient of the datafit,   loss = 1/2 sum_i s_i (x_i'w + b - y_i)^2
 
-A Problem is made by `check.pack` alone, from storage that it has verified, and handed on as a capsule.
+A Problem is made by `check.pack_problem` alone, from storage that it has verified, and handed on as a capsule.
 """
 
 from cpython.pycapsule cimport PyCapsule_GetPointer

@@ -292,7 +292,7 @@ def test_dense_arrays(tmp_path, target, dtype, read_as, order):
         (np.ones((2, 2), dtype=complex), "complex"),
         (np.array([["a"]]), "not real numbers"),
         (np.zeros((2, 2), dtype=[("a", float)]), "not real numbers"),
-        (np.zeros((2, 2), dtype=[("â˜", float)]), "named fields"),
+        (np.zeros((2, 2), dtype=[("\u00e2\u02dc", float)]), "named fields"),
         (np.ones((N + 1, 2)), "7 rows"),
     ],
 )

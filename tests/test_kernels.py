@@ -511,6 +511,11 @@ def test_newton_freezes_all_that_reach_zero_together(positive):
     assert not w.any()
 
 
+def test_newton_ends_when_the_way_to_zero_underflows():
+    part = identity_part([5e-324], [-30.0], 1.0)
+    assert not step_from(part, part.w)[0].any()
+
+
 def test_newton_without_support_stays():
     part = part_of("l2")
     w = np.zeros(len(part.members))
