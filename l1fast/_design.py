@@ -113,9 +113,17 @@ class Design:
         if not self.by_rows:
             return self
         matrix = self._container()
-        made = matrix.tocsc() if self.sparse else np.asfortranarray(matrix)
         note = f"copied to {'CSC' if self.sparse else 'F order'} for column access ({self.storage.nbytes:,} bytes)"
-        return checked(replace(read_storage(made), conversion=join_notes(self.conversion, note)))
+        if self.sparse:
+            made = read_storage(matrix.tocsc())
+        else:
+            made = Storage(np.asfortranarray(matrix), None, None, self.shape, by_rows=False)
+        return checked(replace(made, conversion=join_notes(self.conversion, note)))
+
+    def to_array(self) -> Array:
+        """X as a dense array: itself when it is one, else a copy."""
+        matrix: Array = self._container().toarray() if self.sparse else self.storage.values
+        return matrix
 
     def _container(self) -> Any:
         """The checked parts as the NumPy or SciPy object they stand for, without a copy."""

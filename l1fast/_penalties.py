@@ -30,8 +30,5 @@ class ElasticNet:
 
     def unpenalised(self, n_features: int) -> NDArray[np.intp]:
         """Indices of the coefficients with no penalty at all."""
-        if self.lam == 0.0 and self.l2 == 0.0:
-            return np.arange(n_features)
-        if self.weights is None:
-            return np.empty(0, dtype=np.intp)
-        return np.flatnonzero(self.weights == 0.0)
+        weights = np.ones(n_features) if self.weights is None else self.weights
+        return np.flatnonzero((self.lam * weights == 0.0) & (self.l2 * weights == 0.0))

@@ -119,10 +119,11 @@ class Problem:
         return gradient.gradient(self.capsule, w, q, g, scratch, self.n_threads)
 
     def correlate(self, q: Vector) -> Vector:
-        """X'q, X centred when there is an intercept."""
+        """X'q, X centred when there is an intercept; exactly 0 for a column that cannot matter."""
         g = self.design.correlate(q)
         if self.mean is not None:
             g -= self.mean * q.sum()
+            g[self.norm2 == 0.0] = 0.0
         return g
 
     def certify(self, w: Vector, g: Vector, loss: float) -> Certificate:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from l1fast._kernels import gradient
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Problem
 from l1fast._result import Callback, ConvergenceWarning, History, Result, Status
-from l1fast._solvers import CD, Monitor, Outcome, Solver, choose, named
+from l1fast._solvers import Monitor, Outcome, Solver, choose, named
 from l1fast._validation import as_count, as_design, as_flag, as_number, as_vector
 
 Vector = NDArray[np.float64]
@@ -29,6 +28,8 @@ ENTRIES_PER_THREAD = 1_000_000
 """Stored entries below which another thread costs more than it brings."""
 
 PROCESS = os.getpid()
+
+MOST_ITERATIONS = 2**31 - 1
 
 REPAIRS = 4
 """How often a solver is sent back, ten times stricter, when the final certificate does not confirm its own."""
@@ -138,23 +139,26 @@ def solve(
         _thread_count(n_threads, design),
     )
     tol = as_number("tol", tol)
-    w = _null_fit(problem) if start is None else _start(start, n_features, problem.penalty.positive)
+    w = _null_fit(problem) if start is None else _start(start, problem)
     keep = as_flag("history", history)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, got {callback!r}")
     limit = None if time_limit is None else as_number("time_limit", time_limit)
     algorithm, reason = choose(problem) if isinstance(solver, str) and solver == "auto" else named(solver)
-    iterations = algorithm.default_max_iter if max_iter is None else as_count("max_iter", max_iter)
+    iterations = (
+        algorithm.default_max_iter if max_iter is None else min(as_count("max_iter", max_iter), MOST_ITERATIONS)
+    )
 
     null = problem.datafit.null_loss
-    if null == 0.0 or n_features == 0:
-        w, reason = np.zeros(n_features), "nothing to fit: the best constant leaves no residual or X has no columns"
+    trivial = null == 0.0 or not problem.norm2.any()
+    if trivial:
+        w, reason = np.zeros(n_features), "nothing to fit: y or every column of X is constant, or there is no column"
     scale = null if null > 0.0 else 1.0
     monitor = Monitor(tol * scale, scale, began, limit, callback, keep)
-    if null == 0.0 or n_features == 0:
+    if trivial:
         monitor.status = Status.CONVERGED
+        w, certificate, dual = _certify(problem, w)
         outcome = Outcome(w, 0, 0)
-        certificate, dual = _certify(problem, w)
     else:
         outcome, certificate, dual = _run_certified(algorithm, problem, w, iterations, monitor)
     result = Result(
@@ -276,10 +280,11 @@ def _null_fit(problem: Problem) -> Vector:
     return w
 
 
-def _start(start: ArrayLike | Result, n_features: int, positive: bool) -> Vector:
-    """A copy of the start, to be worked on."""
-    w = as_vector("start", start.coef if isinstance(start, Result) else start, n_features).copy()
-    return np.maximum(w, 0.0) if positive else w
+def _start(start: ArrayLike | Result, problem: Problem) -> Vector:
+    """A copy of the start, to be worked on; a coefficient that cannot matter begins at 0."""
+    w = as_vector("start", start.coef if isinstance(start, Result) else start, problem.shape[1])
+    w[problem.norm2 == 0.0] = 0.0
+    return np.maximum(w, 0.0) if problem.penalty.positive else w
 
 
 def _thread_count(n_threads: int | None, design: Design) -> int:
@@ -300,46 +305,55 @@ def _run_certified(
     algorithm: Solver, problem: Problem, start: Vector, max_iter: int, monitor: Monitor
 ) -> tuple[Outcome, Certificate, Vector]:
     """Run until the certificate made here, apart from the solver, confirms the gap."""
-    target, w, conversion = monitor.target, start, ""
-    epochs = 0
-    for _ in range(REPAIRS):
+    target, w, conversion, epochs = monitor.target, start, "", 0
+    for attempt in range(REPAIRS):
         outcome = algorithm.run(problem, w, max_iter - monitor.offset, monitor)
-        w, conversion, epochs = outcome.coef, conversion or outcome.conversion, epochs + outcome.n_epochs
+        conversion, epochs = conversion or outcome.conversion, epochs + outcome.n_epochs
         monitor.offset += outcome.n_iter
-        certificate, dual = _certify(problem, w)
-        if monitor.status is not Status.CONVERGED or certificate.gap <= target or monitor.out_of_time():
+        w, certificate, dual = _certify(problem, outcome.coef)
+        confirmed = certificate.gap <= target
+        if confirmed or monitor.status is not Status.CONVERGED or monitor.out_of_time() or attempt == REPAIRS - 1:
             break
         monitor.target *= 0.1
         monitor.status = Status.ITERATION_LIMIT
-    if certificate.gap <= target:
+    if confirmed:
         monitor.status = Status.CONVERGED
     elif monitor.status is Status.CONVERGED:
         monitor.status = Status.TIME_LIMIT if monitor.out_of_time() else Status.NO_PROGRESS
     return Outcome(w, monitor.offset, epochs, conversion), certificate, dual
 
 
-def _certify(problem: Problem, w: Vector) -> tuple[Certificate, Vector]:
-    """The certificate of w from a gradient made afresh, and the dual point behind it.
+def _certify(problem: Problem, w: Vector) -> tuple[Vector, Certificate, Vector]:
+    """w, its certificate from a gradient made afresh, and the dual point behind it.
 
     Unpenalised columns U ask for X_U'theta = 0 (<= 0 when positive), which a residual r does only if w_U is the best
-    for the rest of w. So theta = t rho, with rho the residual that the best w_U leaves, and ||r - theta||^2 takes the
-    place of (1 - t)^2 ||r||^2 in the gap.
+    for the rest of w. So w_U is settled first, and kept if F falls; theta = t rho, with rho the residual there, and
+    ||r - theta||^2 takes the place of (1 - t)^2 ||r||^2 in the gap. What rounding leaves of X_U'theta must be rounding:
+    else theta = 0 certifies, which is always feasible.
     """
     n, p = problem.shape
-    q, g = np.empty(n), np.empty(p)
-    loss = problem.gradient(w, q, g, problem.scratch())
-    certificate = problem.certify(w, g, loss)
-    unpenalised = problem.penalty.unpenalised(p)
-    if unpenalised.size:
-        settled = _settle(problem, unpenalised, w, q)[1]
-        inner = problem.datafit.inner
-        rest = 0.5 * inner(settled, settled)
-        better = problem.certify(w, problem.correlate(settled), rest)
-        moved = settled - q
-        gap = better.gap + 0.5 * inner(moved, moved) - (1.0 - better.scale) * inner(moved, settled)
-        certificate = certificate._replace(gap=max(gap, 0.0), scale=better.scale)
-        q = settled
-    return certificate, -certificate.scale * q
+    q, g, scratch = np.empty(n), np.empty(p), problem.scratch()
+    certificate = problem.certify(w, g, problem.gradient(w, q, g, scratch))
+    free = problem.penalty.unpenalised(p)
+    if not free.size:
+        return w, certificate, -certificate.scale * q
+    fitted, rho = _settle(problem, free, w, q)
+    settled = w.copy()
+    settled[free] = fitted
+    q_settled = np.empty(n)
+    candidate = problem.certify(settled, g, problem.gradient(settled, q_settled, g, scratch))
+    if candidate.objective < certificate.objective:
+        w, q, certificate = settled, q_settled, candidate
+    inner = problem.datafit.inner
+    rest, slope = 0.5 * inner(rho, rho), problem.correlate(rho)
+    excess = np.maximum(-slope[free], 0.0) if problem.penalty.positive else np.abs(slope[free])
+    rounding = ROUNDING * np.sqrt(problem.norm2[free] * 2.0 * problem.datafit.null_loss)
+    if np.any(excess > rounding * np.sqrt(n)):
+        return w, certificate._replace(gap=certificate.objective, scale=0.0), np.zeros(n)
+    better = problem.certify(w, slope, rest)
+    moved = rho - q
+    gap = better.gap + 0.5 * inner(moved, moved) - (1.0 - better.scale) * inner(moved, rho)
+    return w, certificate._replace(gap=max(gap, 0.0), scale=better.scale), -better.scale * rho
 
 
 def _settle(problem: Problem, free: NDArray[np.intp], w: Vector, q: Vector) -> tuple[Vector, Vector]:
@@ -347,16 +361,29 @@ def _settle(problem: Problem, free: NDArray[np.intp], w: Vector, q: Vector) -> t
     if not problem.penalty.positive:
         step, moved = _projection(problem, free, q)
         return w[free] + step, q + moved
-    rest = w.copy()
+    from scipy.optimize import nnls
+
+    rest, q = w.copy(), np.empty(len(q))
     rest[free] = 0.0
-    datafit = problem.datafit
-    target = datafit.y - problem.design.apply(rest)
-    part = Problem.of(problem.design.columns(free), replace(datafit, y=target), ElasticNet(0.0, positive=True))
-    monitor = Monitor(0.0, 1.0, time.perf_counter())
-    fitted = CD().run(part, w[free], CD.default_max_iter, monitor).coef
-    settled = np.empty(len(q))
-    part.gradient(fitted, settled, np.empty(len(free)), part.scratch())
-    return fitted, settled
+    problem.gradient(rest, q, np.empty(len(w)), problem.scratch())
+    weight = problem.datafit.sample_weight
+    root = np.ones(len(q)) if weight is None else np.sqrt(weight)
+    columns = problem.design.columns(free).to_array().astype(np.float64)
+    if problem.mean is not None:
+        columns -= problem.mean[free]
+    columns *= root[:, None]
+    size = np.sqrt(problem.norm2[free])
+    columns /= np.where(size > 0.0, size, 1.0)
+    fitted, _ = nnls(columns, np.divide(-q, root, out=np.zeros(len(q)), where=root > 0.0))
+    q += root * (columns @ fitted)
+    fitted /= np.where(size > 0.0, size, 1.0)
+    active = np.flatnonzero(fitted)
+    if active.size:
+        step, moved = _projection(problem, free[active], q)  # what rounding left on the active columns
+        if np.all(fitted[active] + step >= 0.0):
+            fitted[active] += step
+            q += moved
+    return fitted, q
 
 
 def _projection(problem: Problem, columns: NDArray[np.intp], q: Vector) -> tuple[Vector, Vector]:

@@ -234,7 +234,7 @@ class CD:
         working = WorkingSet(problem, inside)
         working.add(np.union1d(np.flatnonzero(w), problem.penalty.unpenalised(p)))
         useful = np.count_nonzero(problem.norm2)
-        columns: Problem | None = None
+        conversion = ""
         stages: list[Problem] | None = None
         iteration = epochs = stalled = 0
         smallest, inner_share = np.inf, INNER_SHARE
@@ -250,6 +250,7 @@ class CD:
                 stages = continuation(problem, g) if not w.any() else []
             while stages and stages[0].certify(w, g, loss).gap <= STAGE_GAP * monitor.scale:
                 stages.pop(0)
+                smallest, stalled, inner_share = np.inf, 0, INNER_SHARE
             stage = stages[0] if stages else problem
             if stages:
                 gap = stage.certify(w, g, loss)
@@ -261,24 +262,27 @@ class CD:
                 if len(working.members) + len(chosen) > self.gram_limit >= np.count_nonzero(w) + len(chosen):
                     working.keep_support(w)
                 working.add(chosen)
-            if violators or stages or gap.gap < 0.5 * smallest:
+            if violators or gap.gap < 0.5 * smallest:
                 smallest, stalled = min(smallest, gap.gap), 0
             else:
                 stalled += 1
                 inner_share *= 0.1
                 if stalled > STALLED_STEPS:
-                    monitor.status = Status.NO_PROGRESS
-                    break
+                    if not stages:
+                        monitor.status = Status.NO_PROGRESS
+                        break
+                    stages, smallest, stalled, inner_share = [], np.inf, 0, INNER_SHARE
+                    continue
             final = 0.5 * monitor.target * inner_share / INNER_SHARE
             closed = not stages and len(working.members) == useful  # nothing outside could change the picture
             target = final if closed else max(inner_share * gap.gap, final)
             if len(working.members) <= self.gram_limit:
                 epochs += working.descend(stage, w, g, loss, target, monitor)
             else:
-                columns = columns or problem.by_columns()
+                columns = stage.by_columns()
+                conversion = columns.design.conversion if columns.design is not problem.design else ""
                 epochs += descend_columns(columns, working.members, w, q, target, monitor)
             iteration += 1
-        conversion = columns.design.conversion if columns is not None and columns.design is not problem.design else ""
         return Outcome(best, iteration, epochs, conversion)
 
 
@@ -361,11 +365,14 @@ class WorkingSet:
         if self.position.size:
             self.position[self.members] = np.arange(len(self.members), dtype=np.int32)
 
-    def complete_gram(self) -> None:
-        """Bring the Gram matrix up to the members; one read of X (dense: of the members' columns)."""
+    def complete_gram(self, monitor: Monitor) -> bool:
+        """Bring the Gram matrix up to the members; one read of X (dense: of the members' columns).
+
+        False if the time ran out before.
+        """
         size = len(self.members)
         if size == self.known:
-            return
+            return True
         from l1fast._kernels import gram
 
         if size > len(self.gram):
@@ -380,8 +387,15 @@ class WorkingSet:
             )
         else:
             rows = gram.panel_rows(n, size)
-            gram.extend_dense(self.problem.capsule, self.members, self.known, self.gram, np.empty(rows * size), rows)
+            panel = np.empty(rows * size)
+            at_once = max(rows, GRAM_AT_ONCE // (size * (size - self.known)))
+            for first in range(0, n, at_once):
+                if monitor.out_of_time():
+                    return False
+                last = min(first + at_once, n)
+                gram.extend_dense(self.problem.capsule, self.members, self.known, self.gram, panel, rows, first, last)
         self.known = size
+        return True
 
     def descend(self, problem: Problem, w: Vector, g: Vector, loss: float, target: float, monitor: Monitor) -> int:
         """Coordinate descent and Newton steps on the Gram matrix from w (updated) and its gradient g.
@@ -390,7 +404,8 @@ class WorkingSet:
         """
         from l1fast._kernels import newton
 
-        self.complete_gram()
+        if not self.complete_gram(monitor):
+            return 0
         members, size, epochs = self.members, len(self.members), 0
         w_set, g_set = w[members], g[members]
         capsule, gram, weights = problem.capsule, self.gram, penalty_weights(problem, members)
@@ -407,18 +422,29 @@ class WorkingSet:
             room = (np.count_nonzero(w_set) + np.count_nonzero(problem.penalty.lam * weights == 0.0)) ** 2
             if len(factor) < room:
                 factor = np.empty(room)
-            loss, self.damping = newton.step(
-                capsule, gram, weights, w_set, g_set, loss, self.damping, factor, direction, product, support
-            )
+            damping = self.damping
+            for _ in range(STEPS_AT_ONCE):
+                before = np.count_nonzero(w_set)
+                loss, self.damping = newton.step(
+                    capsule, gram, weights, w_set, g_set, loss, damping, factor, direction, product, support
+                )
+                if np.count_nonzero(w_set) >= before:  # else the walk ended at a zero: solve again for the others
+                    break
         w[members] = w_set
         return epochs
 
+
+GRAM_AT_ONCE = 2_000_000_000
+"""Multiply-adds of a dense Gram matrix between two looks at clock and signals: below 0.2 s."""
 
 CHUNK_ENTRIES = 65_536
 """Entries of a CSC matrix that are turned into rows at a time while the Gram matrix is made."""
 
 EPOCHS_A_ROUND = 8
 """Epochs of coordinate descent before each Newton step: the signs settle first."""
+
+STEPS_AT_ONCE = 10
+"""Newton steps in a row while coefficients keep leaving; without them descent would let the same ones in again."""
 
 FIRST_DAMPING = 1e-2
 """Levenberg damping of the first Newton step."""

@@ -191,7 +191,10 @@ def _explain(storage: Storage, fault: str, where: int) -> str:
 
 
 def as_vector(name: str, value: Any, length: int, *, least: float = -math.inf) -> Vector:
-    """value as a finite, contiguous float64 vector of that length with no entry below least; a copy if needed."""
+    """A copy of value as a finite float64 vector of that length with no entry below least.
+
+    A copy always: what a callback does to the original does not reach a running solve.
+    """
     if sparse.issparse(value):
         raise TypeError(f"{name} is a sparse matrix; pass a dense vector, {name}.toarray().ravel()")
     array = _unmasked(name, value) if isinstance(value, np.ma.MaskedArray) else _as_array(name, value)
@@ -199,7 +202,7 @@ def as_vector(name: str, value: Any, length: int, *, least: float = -math.inf) -
         array = array.reshape(-1)
     if array.shape != (length,):
         raise ValueError(f"{name} has shape {array.shape}, expected ({length},)")
-    made: Vector = np.require(_numeric(name, array), dtype=np.float64, requirements=["C", "A"])
+    made: Vector = np.array(_numeric(name, array), dtype=np.float64)
     if not check.all_finite(made):
         at = int(np.flatnonzero(~np.isfinite(made))[0])
         raise ValueError(f"{name}[{at}] is {made[at]}; every entry must be finite")

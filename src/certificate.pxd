@@ -18,7 +18,7 @@ cdef inline Certificate certify(const Penalty* penalty, const double* norm2, Py_
                                 const double* g, double loss) noexcept nogil:
     """Gap between w and the dual point theta = -t q, t the best that keeps theta feasible.
 
-        gap = 1/2 (1 - t)^2 2 loss + sum_j (penalty_j(w_j) + conjugate_j(t c_j) - w_j t c_j),   c = -g
+        gap = (1 - t)^2 loss + sum_j (penalty_j(w_j) + conjugate_j(t c_j) - w_j t c_j),   c = -g
 
     Every term is >= 0, so nothing cancels (Fenchel-Young; Massias, Gramfort, Salmon, ICML 2018, for the scaling).
     t maximises the dual along q (with the l2 term as extra rows of X), clamped on both sides. With l2 > 0 any t is
@@ -27,7 +27,7 @@ cdef inline Certificate certify(const Penalty* penalty, const double* norm2, Py_
     """
     cdef Py_ssize_t j
     cdef double low = -INFINITY, high = INFINITY, inner = 0.0, value = 0.0, violation = 0.0
-    cdef bint free = penalty.lam == 0.0
+    cdef bint free = False, curved = True
     cdef double most = 0.0, least = 0.0, weight, distance
     cdef double l1, l2, c, t, one, other, residual2 = 2.0 * loss
     cdef Certificate out
@@ -44,8 +44,11 @@ cdef inline Certificate certify(const Penalty* penalty, const double* norm2, Py_
             c -= l2 * w[j]
             inner += w[j] * c
             residual2 += l2 * w[j] * w[j]
-        if weight == 0.0:
+        if l1 == 0.0 and l2 == 0.0:
             free = True
+            continue
+        curved = curved and l2 > 0.0
+        if l1 == 0.0:
             continue
         if penalty.weight != NULL:
             c /= weight
@@ -63,7 +66,7 @@ cdef inline Certificate certify(const Penalty* penalty, const double* norm2, Py_
     t = fmin(fmax(t, low), high)
     out.gap = gap_at(penalty, norm2, p, w, g, loss, t)
     if penalty.l2 > 0.0 or free:
-        one = 1.0 if penalty.l2 > 0.0 else fmin(fmax(1.0, low), high)
+        one = 1.0 if curved else fmin(fmax(1.0, low), high)
         other = gap_at(penalty, norm2, p, w, g, loss, one)
         if other <= out.gap:
             out.gap = other

@@ -32,8 +32,8 @@ def scores(object capsule, const double[::1] w, const double[::1] g, const unsig
             distance = subdifferential_distance(P.penalty.lam * weight_of(&P.penalty, j),
                                                 P.penalty.l2 * weight_of(&P.penalty, j), P.penalty.positive, w[j],
                                                 -g[j])
-            if distance > 0.0:
-                out[j] = distance * distance / P.norm2[j]
+            out[j] = distance / P.norm2[j] * distance       # in this order it neither over- nor underflows early
+            if out[j] > 0.0:
                 count += 1
     return count
 
@@ -126,7 +126,8 @@ def column_descent(object capsule, const Py_ssize_t[::1] working_set, double[::1
     penalty.weight = &weights[0]
     with nogil:
         while True:
-            total = settle(P, &q[0], &loss2)
+            settle(P, &q[0], &loss2)
+            total = 0.0
             for k in range(size):
                 w_set[k] = w[working_set[k]]
                 g_set[k] = slice_dot(X, working_set[k], &q[0])
@@ -145,8 +146,8 @@ def column_descent(object capsule, const Py_ssize_t[::1] working_set, double[::1
     return epochs, gap
 
 
-cdef double settle(const Problem* P, double* q, double* loss2) noexcept nogil:
-    """Move b to its best value: q sums to 0 again. Fills 2 loss; returns the sum of q, now 0."""
+cdef void settle(const Problem* P, double* q, double* loss2) noexcept nogil:
+    """Move b to its best value: q sums to 0 again. Fills 2 loss."""
     cdef Py_ssize_t i
     cdef double total = 0.0
     if P.mean != NULL:
@@ -159,7 +160,6 @@ cdef double settle(const Problem* P, double* q, double* loss2) noexcept nogil:
             loss2[0] += q[i] * q[i]
         elif P.sample_weight[i] > 0.0:
             loss2[0] += q[i] * q[i] / P.sample_weight[i]
-    return 0.0
 
 
 cdef double column_epoch(const Problem* P, const Py_ssize_t[::1] working_set, const double* norm2, double* w,

@@ -170,7 +170,7 @@ def column_norms2(object matrix, sample_weight, mean, double total_weight, doubl
         clear(target(seen), p)
         for k in range(X.n_slices):
             if X.by_rows:
-                spread_squares(X, k, s[k] if s != NULL else 1.0, m, &out[0], &seen[0])
+                spread_squares(X, k, s[k] if s != NULL else 1.0, m, target(out), target(seen))
             else:
                 out[k] = slice_squares(X, k, s, m[k] if m != NULL else 0.0, &seen[k])
         if X.sparse and m != NULL:

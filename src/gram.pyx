@@ -157,34 +157,39 @@ cdef void finish(const Problem* P, const Py_ssize_t[::1] working_set, Py_ssize_t
 
 
 def extend_dense(object capsule, const Py_ssize_t[::1] working_set, Py_ssize_t known, double[:, ::1] G,
-                 double[::1] panel, int rows):
-    """Fill rows and columns known..size of G, X dense. panel : rows x size numbers (written)."""
+                 double[::1] panel, int rows, Py_ssize_t first, Py_ssize_t last):
+    """Add samples first..last to rows and columns known..size of G, X dense; first = 0 begins anew.
+
+    G is complete after the call with last = n_samples. panel : rows x size numbers (written).
+    """
     cdef const Problem* P = problem_of(capsule)
     cdef const MatrixView* X = &P.X
     cdef Py_ssize_t size = working_set.shape[0], a, b
     if X.sparse or G.shape[0] < size or G.shape[1] < size or rows < 1 or panel.shape[0] < rows * size:
         raise ValueError("X must be dense, G size x size and panel rows x size")
+    if not 0 <= first <= last <= n_samples(X):
+        raise ValueError("first and last must be samples of X")
     for a in range(size):
         if not 0 <= working_set[a] < n_features(X):
             raise ValueError("working_set names a feature that X does not have")
     if size == known:
         return
     with nogil:
-        multiply_panels(P, working_set, known, G, &panel[0], rows)
-        for a in range(known, size):
+        multiply_panels(P, working_set, known, G, &panel[0], rows, first, last)
+        for a in range(known if last == n_samples(X) else size, size):
             for b in range(known):
                 G[b, a] = G[a, b]
 
 
 cdef void multiply_panels(const Problem* P, const Py_ssize_t[::1] working_set, Py_ssize_t known, double[:, ::1] G,
-                          double* panel, Py_ssize_t rows) noexcept nogil:
-    """G[known:, :] = sum over panels Z of Z_new' Z, Z = sqrt(s) (X[rows, working_set] - mean)."""
+                          double* panel, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """G[known:, :] += sum over panels Z of Z_new' Z, Z = sqrt(s) (X[rows, working_set] - mean)."""
     cdef const MatrixView* X = &P.X
-    cdef Py_ssize_t n = n_samples(X), first = 0, count, i, a, e, j
+    cdef Py_ssize_t count, i, a, e, j
     cdef int size = <int> working_set.shape[0], new = <int> (size - known), depth, leading = <int> G.shape[1]
-    cdef double one = 1.0, beta = 0.0, centre, root
-    while first < n:
-        count = min(rows, n - first)
+    cdef double one = 1.0, beta = 0.0 if first == 0 else 1.0, centre, root
+    while first < last:
+        count = min(rows, last - first)
         if X.by_rows:                                       # panel is count x size, row by row
             for i in range(count):
                 root = sqrt(P.sample_weight[first + i]) if P.sample_weight != NULL else 1.0

@@ -5,7 +5,7 @@
 with its own weight v >= 0 for each coefficient; v = 0 leaves a coefficient unpenalised.
 """
 
-from libc.math cimport fabs, fmax
+from libc.math cimport fabs
 
 cdef struct Penalty:
     double lam
@@ -56,4 +56,5 @@ cdef inline double fenchel_gap(double l1, double l2, bint positive, double u, do
         size = fabs(c) - l1
         target = size / l2 if c > 0.0 else -size / l2           # where the conjugate is attained
         return l1 * (fabs(u) - (u if c > 0.0 else -u)) + 0.5 * l2 * (u - target) * (u - target)
-    return fmax(l1 * fabs(u) - u * c, 0.0) + 0.5 * l2 * u * u
+    size = l1 * fabs(u) - u * c
+    return (0.0 if size < 0.0 else size) + 0.5 * l2 * u * u     # NaN stays NaN

@@ -12,7 +12,6 @@ A Problem is made by `check.pack_problem` alone, from storage that it has verifi
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from cython.parallel cimport prange
-from libc.math cimport fmax
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
@@ -111,7 +110,8 @@ cdef inline double gradient_of_dense_rows(const Problem* P, const double* w, dou
 
 
 cdef inline void clear(double* v, Py_ssize_t n) noexcept nogil:
-    memset(v, 0, n * sizeof(double))
+    if n > 0:
+        memset(v, 0, n * sizeof(double))
 
 
 cdef inline double gradient(const Problem* P, const double* w, double* q, double* g, double* scratch,
@@ -158,9 +158,11 @@ cdef inline double gradient(const Problem* P, const double* w, double* q, double
     if P.mean != NULL:
         for i in range(n):
             total += q[i]
-        for j in range(p):
-            g[j] -= P.mean[j] * total
-        loss2 = fmax(loss2 - centre(P, total, q), 0.0)
+        for j in range(p):                                  # a constant column has no say: b stands for it
+            g[j] = g[j] - P.mean[j] * total if P.norm2[j] != 0.0 else 0.0
+        loss2 -= centre(P, total, q)
+        if loss2 < 0.0:
+            loss2 = 0.0
     return 0.5 * loss2
 
 

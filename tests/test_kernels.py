@@ -310,7 +310,9 @@ def test_gram_grows(storage, option, batch):
                 position[members] = np.arange(step)
                 gram.extend_sparse(made.capsule, members, known, held, position, np.empty(shape[0] + 1, "i4"), batch)
             else:
-                gram.extend_dense(made.capsule, members, known, held, np.empty(batch * step), batch)
+                panel, middle = np.empty(batch * step), shape[0] // 2
+                gram.extend_dense(made.capsule, members, known, held, panel, batch, 0, middle)
+                gram.extend_dense(made.capsule, members, known, held, panel, batch, middle, shape[0])
             near(held[:step, :step], whole[:step, :step], size[:step, :step])
             assert (held[:known, :known] == before).all(), "what was known has changed"
             assert (held[step:] == 1.25).all() and (held[:, step:] == 1.25).all(), "written beyond the end"
@@ -808,7 +810,7 @@ def calls():
             gram.extend_sparse,
             [sparse.capsule, members, 0, number(size, size), position, np.empty(n + 1, "i4"), 2],
         ),
-        "extend_dense": (gram.extend_dense, [dense.capsule, members, 0, number(size, size), number(2 * size), 2]),
+        "extend_dense": (gram.extend_dense, [dense.capsule, members, 0, number(size, size), number(2 * size), 2, 0, n]),
         "newton": (
             newton.step,
             [

@@ -18,4 +18,6 @@ def extend_dense(
     G: NDArray[np.float64],
     panel: NDArray[np.float64],
     rows: int,
+    first: int,
+    last: int,
 ) -> None: ...
