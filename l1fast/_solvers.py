@@ -423,7 +423,7 @@ class WorkingSet:
             if len(factor) < room:
                 factor = np.empty(room)
             damping = self.damping
-            for _ in range(STEPS_AT_ONCE):
+            for _ in range(STEPS_AT_ONCE if size <= LARGE else STEPS_WHEN_LARGE):
                 before = np.count_nonzero(w_set)
                 loss, self.damping = newton.step(
                     capsule, gram, weights, w_set, g_set, loss, damping, factor, direction, product, support
@@ -443,8 +443,11 @@ CHUNK_ENTRIES = 65_536
 EPOCHS_A_ROUND = 8
 """Epochs of coordinate descent before each Newton step: the signs settle first."""
 
-STEPS_AT_ONCE = 10
-"""Newton steps in a row while coefficients keep leaving; without them descent would let the same ones in again."""
+STEPS_AT_ONCE, STEPS_WHEN_LARGE, LARGE = 10, 3, 300
+"""Newton steps in a row while coefficients keep leaving; without them descent would let the same ones in again.
+
+Fewer for a working set that is LARGE: there a step costs as much as many epochs.
+"""
 
 FIRST_DAMPING = 1e-2
 """Levenberg damping of the first Newton step."""
