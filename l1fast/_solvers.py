@@ -204,26 +204,33 @@ def spectral_norm2(problem: Problem, vectors: NDArray[np.float64], q: Vector, sc
 
 @dataclass(frozen=True)
 class CD:
-    """Coordinate descent over a growing working set.
+    """Coordinate descent over a growing working set, with Newton steps.
 
     Each outer step reads X once for the gradient over all columns and the gap, adds the columns that violate optimality
-    most, and solves the problem on those: on their Gram matrix while that is small, else on the columns themselves.
+    most, and solves the problem on those: on their Gram matrix, with damped Newton steps between the epochs, while the
+    set is small; on the columns themselves above that.
 
     Parameters
     ----------
     gram_limit : int
-        Largest working set that is solved through its Gram matrix (float64, gram_limit^2 numbers at most).
+        Largest working set that is solved through its Gram matrix (float64, gram_limit^2 numbers at most); 0: none.
 
     Notes
     -----
-    Memory: the Gram matrix of the working set, 4 n_features + n_samples numbers; above gram_limit, X stored by rows is
-    copied once to storage by columns, and ``Result.conversion`` says so.
-    Source: working sets, Massias, Gramfort and Salmon (ICML 2018); covariance updates, Friedman et al. (2010).
+    Memory: the Gram matrix of the working set (twice for a moment when it grows) and its factor, 5 n_features +
+    n_samples numbers; above gram_limit, X stored by rows is copied once to storage by columns, and
+    ``Result.conversion`` says so.
+    Source: working sets, Massias, Gramfort and Salmon (ICML 2018); covariance updates, Friedman et al. (2010);
+    continuation, Hale, Yin and Zhang (SIAM J. Optim. 2008).
     """
 
     gram_limit: int = 2200
     name: ClassVar[str] = "cd"
     default_max_iter: ClassVar[int] = 10_000
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.gram_limit, int) or self.gram_limit < 0:
+            raise ValueError(f"gram_limit must be an integer of at least 0, got {self.gram_limit!r}")
 
     def run(self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor) -> Outcome:
         """Grow the working set until the gap over all columns is reached."""
