@@ -123,31 +123,20 @@ def solve(
     True
     """
     began = time.perf_counter()
-    design = as_design(X)
-    n_features = design.shape[1]
-    problem = _problem(
-        design,
-        y,
-        ElasticNet(
-            as_number("lam", lam),
-            as_number("l2", l2),
-            _weights(penalty_weights, n_features),
-            as_flag("positive", positive),
-        ),
-        fit_intercept,
-        sample_weight,
-        _thread_count(n_threads, design),
-    )
     tol = as_number("tol", tol)
-    w = _null_fit(problem) if start is None else _start(start, problem)
     keep = as_flag("history", history)
+    limit = None if time_limit is None else as_number("time_limit", time_limit)
+    most = None if max_iter is None else min(as_count("max_iter", max_iter), MOST_ITERATIONS)
+    wanted = None if isinstance(solver, str) and solver == "auto" else named(solver)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, got {callback!r}")
-    limit = None if time_limit is None else as_number("time_limit", time_limit)
-    algorithm, reason = choose(problem) if isinstance(solver, str) and solver == "auto" else named(solver)
-    iterations = (
-        algorithm.default_max_iter if max_iter is None else min(as_count("max_iter", max_iter), MOST_ITERATIONS)
-    )
+    strengths, positive = (as_number("lam", lam), as_number("l2", l2)), as_flag("positive", positive)
+    design = as_design(X)
+    n_features = design.shape[1]
+    penalty = ElasticNet(*strengths, _weights(penalty_weights, n_features), positive)
+    problem = _problem(design, y, penalty, fit_intercept, sample_weight, _thread_count(n_threads, design))
+    w = _null_fit(problem) if start is None else _start(start, problem)
+    algorithm, reason = wanted or choose(problem)
 
     null = problem.datafit.null_loss
     trivial = null == 0.0 or not problem.norm2.any()
@@ -160,6 +149,7 @@ def solve(
         w, certificate, dual = _certify(problem, w)
         outcome = Outcome(w, 0, 0)
     else:
+        iterations = algorithm.default_max_iter if most is None else most
         outcome, certificate, dual = _run_certified(algorithm, problem, w, iterations, monitor)
     result = Result(
         coef=outcome.coef + 0.0,  # no negative zeros

@@ -509,12 +509,16 @@ def _read_names(archive: _Archive) -> list[str]:
 
 
 def _read_matrix_market(path: Path) -> Any:
+    import inspect
+
     import scipy.io
 
+    # SciPy 1.18 wants to be told which class to make; before 1.15 it has no such argument.
+    chosen = {"spmatrix": False} if "spmatrix" in inspect.signature(scipy.io.mmread).parameters else {}
     with _open(path) as stream:
         _check_matrix_market_size(stream, path)
         stream.seek(0)
-        X = scipy.io.mmread(stream)
+        X = scipy.io.mmread(stream, **chosen)
     if sp.issparse(X):
         X = sp.coo_array(X)  # checks every coordinate
         X.data = _numbers(X.data, str(path))
