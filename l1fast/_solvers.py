@@ -500,7 +500,11 @@ def named(solver: object) -> tuple[Solver, str]:
 
 
 def choose(problem: Problem) -> tuple[Solver, str]:
-    """The solver for a problem, and the reason in a sentence."""
+    """The solver for a problem, and the reason in a sentence.
+
+    Measured to a gap of 1e-6 on five problems at three strengths each: coordinate descent is fastest in 14 of 15 cases.
+    FISTA is ahead, by 1.3x, on a dense 50000 x 500 at lam_max / 1000 alone: too little to rest a rule on.
+    """
     n, p = problem.shape
-    kind = "sparse" if problem.design.sparse else "dense"
-    return CD(), f"working sets beat full gradients on every {kind} problem measured; {n} x {p}"
+    measured = "every sparse" if problem.design.sparse else "nearly every dense"
+    return CD(), f"fastest on {measured} problem measured; {n} x {p}"
