@@ -155,7 +155,7 @@ def test_no_penalty_is_least_squares(storage, solver, fit_intercept):
     X, y = problems.make(60, 8)
     result = judged.solve(problems.STORAGES[storage](X), y, 0.0, solver=solver, tol=1e-12, fit_intercept=fit_intercept)
     design = np.column_stack([X, np.ones(len(y))]) if fit_intercept else X
-    expected, *_ = np.linalg.lstsq(design, y)
+    expected, *_ = np.linalg.lstsq(design, y, rcond=None)
     np.testing.assert_allclose(result.coef, expected[:8], rtol=1e-4)
     np.testing.assert_allclose(result.intercept, expected[8] if fit_intercept else 0, rtol=1e-4)
 
