@@ -358,10 +358,8 @@ class WorkingSet:
 
     def keep_support(self, w: Vector) -> None:
         """Drop the members whose coefficient is 0, for room; unpenalised ones stay."""
-        weights = self.problem.penalty.weights
         kept = w[self.members] != 0.0
-        if weights is not None:
-            kept |= weights[self.members] == 0.0
+        kept |= np.isin(self.members, self.problem.penalty.unpenalised(self.problem.shape[1]))
         self.inside[self.members[~kept]] = 0
         known = kept[: self.known]
         self.gram = self.gram[: self.known, : self.known][np.ix_(known, known)]
@@ -380,7 +378,7 @@ class WorkingSet:
         size = len(self.members)
         if size == self.known:
             return True
-        from l1fast._kernels import gram
+        from l1fast._kernels import gram  # here: SciPy's BLAS would slow the import of the package
 
         if size > len(self.gram):
             grown = np.empty((size, size))
@@ -409,7 +407,7 @@ class WorkingSet:
 
         problem : the one the set was made for, possibly at another strength. Returns the epochs.
         """
-        from l1fast._kernels import newton
+        from l1fast._kernels import newton  # here: as gram
 
         if not self.complete_gram(monitor):
             return 0

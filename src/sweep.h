@@ -58,6 +58,20 @@ typedef struct { double lane[L1FAST_LANES]; } l1fast_lanes;
 #define L1FAST_ADD_LANES(sum)                                                                                        \
     ((L1FAST_LANE(sum, 0) + L1FAST_LANE(sum, 2)) + (L1FAST_LANE(sum, 1) + L1FAST_LANE(sum, 3)))
 
+/* One step of dot4: the LANES products from place i on of x0..x3 with v, added to s0..s3. */
+#define L1FAST_DOT_FOUR(NAME, i)                                                                                     \
+    do {                                                                                                             \
+        L1FAST_LOAD_d(b, v + (i));                                                                                   \
+        L1FAST_LOAD_##NAME(a, x0 + (i));                                                                             \
+        L1FAST_MULTIPLY_ADD(s0, a, b);                                                                               \
+        L1FAST_LOAD_##NAME(a, x1 + (i));                                                                             \
+        L1FAST_MULTIPLY_ADD(s1, a, b);                                                                               \
+        L1FAST_LOAD_##NAME(a, x2 + (i));                                                                             \
+        L1FAST_MULTIPLY_ADD(s2, a, b);                                                                               \
+        L1FAST_LOAD_##NAME(a, x3 + (i));                                                                             \
+        L1FAST_MULTIPLY_ADD(s3, a, b);                                                                               \
+    } while (0)
+
 /* Dense slices. dot: x'v.  axpy: v += a x.  dot4, axpy4: four slices at once, so that v is read once for all.
  * These also fetch what lies ahead of each slice, when that is what the caller reads next: the processor's own
  * guesses end at a page, which is not far into a column of 1000. */
@@ -104,29 +118,9 @@ l1fast_lanes s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, a, b;                      
                 L1FAST_PREFETCH(x1 + i + ahead);                                                                     \
                 L1FAST_PREFETCH(x2 + i + ahead);                                                                     \
                 L1FAST_PREFETCH(x3 + i + ahead);                                                                     \
-                for (ptrdiff_t j = i; j < i + LINE; j += L1FAST_LANES) {                                             \
-                    L1FAST_LOAD_d(b, v + j);                                                                         \
-                    L1FAST_LOAD_##NAME(a, x0 + j);                                                                   \
-                    L1FAST_MULTIPLY_ADD(s0, a, b);                                                                   \
-                    L1FAST_LOAD_##NAME(a, x1 + j);                                                                   \
-                    L1FAST_MULTIPLY_ADD(s1, a, b);                                                                   \
-                    L1FAST_LOAD_##NAME(a, x2 + j);                                                                   \
-                    L1FAST_MULTIPLY_ADD(s2, a, b);                                                                   \
-                    L1FAST_LOAD_##NAME(a, x3 + j);                                                                   \
-                    L1FAST_MULTIPLY_ADD(s3, a, b);                                                                   \
-                }                                                                                                    \
+                for (ptrdiff_t j = i; j < i + LINE; j += L1FAST_LANES) L1FAST_DOT_FOUR(NAME, j);                     \
             }                                                                                                        \
-        for (; i + L1FAST_LANES <= n; i += L1FAST_LANES) {                                                           \
-            L1FAST_LOAD_d(b, v + i);                                                                                 \
-            L1FAST_LOAD_##NAME(a, x0 + i);                                                                           \
-            L1FAST_MULTIPLY_ADD(s0, a, b);                                                                           \
-            L1FAST_LOAD_##NAME(a, x1 + i);                                                                           \
-            L1FAST_MULTIPLY_ADD(s1, a, b);                                                                           \
-            L1FAST_LOAD_##NAME(a, x2 + i);                                                                           \
-            L1FAST_MULTIPLY_ADD(s2, a, b);                                                                           \
-            L1FAST_LOAD_##NAME(a, x3 + i);                                                                           \
-            L1FAST_MULTIPLY_ADD(s3, a, b);                                                                           \
-        }                                                                                                            \
+        for (; i + L1FAST_LANES <= n; i += L1FAST_LANES) L1FAST_DOT_FOUR(NAME, i);                                   \
         for (; i < n; i++) {                                                                                         \
             r0 += (double)x0[i] * v[i];                                                                              \
             r1 += (double)x1[i] * v[i];                                                                              \
