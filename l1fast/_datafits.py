@@ -45,13 +45,19 @@ class LeastSquares:
             return self.y
         centred = self.y - self.y_mean
         spread = np.abs(centred if self.sample_weight is None else centred[self.sample_weight > 0.0])
-        return centred if spread.max() > ROUNDING * abs(self.y_mean) else np.zeros_like(centred)
+        if not spread.max() > ROUNDING * abs(self.y_mean):
+            return np.zeros_like(centred)
+        return centred - np.average(centred, weights=self.sample_weight)  # what rounding left of the mean
+
+    @cached_property
+    def weighted(self) -> Vector:
+        """s (y - y_mean): -q at w = 0."""
+        return self.centred if self.sample_weight is None else self.sample_weight * self.centred
 
     @cached_property
     def null_loss(self) -> float:
         """The loss of the best constant prediction: 1/2 ||y||^2 without an intercept."""
-        error = self.centred
-        return 0.5 * float(error @ (error if self.sample_weight is None else self.sample_weight * error))
+        return 0.5 * float(self.centred @ self.weighted)
 
     def inner(self, a: Vector, b: Vector) -> float:
         """sum_i a_i b_i / s_i, the product that makes q = s (prediction - y) a residual; rows with s_i = 0 are out."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from scipy import sparse
 from l1fast._kernels import check, gradient
 
 Array = NDArray[Any]
+Vector = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -84,19 +85,19 @@ class Design:
         """What was copied or converted to make this design; empty when nothing was."""
         return self.storage.conversion
 
-    def apply(self, w: NDArray[np.float64]) -> NDArray[np.float64]:
+    def apply(self, w: Vector) -> Vector:
         """X w, in float64; one read of X."""
         out = np.empty(self.shape[0])
         gradient.apply(self.view, w, out)
         return out
 
-    def correlate(self, v: NDArray[np.float64]) -> NDArray[np.float64]:
+    def correlate(self, v: Vector) -> Vector:
         """X'v, in float64; one read of X."""
         out = np.empty(self.shape[1])
         gradient.correlate(self.view, v, out)
         return out
 
-    def column(self, j: int) -> NDArray[np.float64]:
+    def column(self, j: int) -> Vector:
         """Column j as a dense vector, in float64."""
         unit = np.zeros(self.shape[1])
         unit[j] = 1.0
@@ -137,6 +138,17 @@ class Design:
         return checked, (self.storage,)
 
 
+class Moments(NamedTuple):
+    """What the check of X sums up on its way, one number for each column.
+
+    total = sum_i s_i x_ij,   square = sum_i s_i x_ij^2,   product = sum_i v_i x_ij
+    """
+
+    total: Vector
+    square: Vector
+    product: Vector
+
+
 def checked(storage: Storage) -> Design:
     """A design from storage that this package made or checked itself."""
     view, fault, where = check_storage(storage)
@@ -148,6 +160,18 @@ def checked(storage: Storage) -> Design:
 def check_storage(storage: Storage) -> tuple[object | None, str, int]:
     """(view or None, fault, where) by the fused pass of `_kernels.check`."""
     return check.check_matrix(storage.values, storage.indices, storage.starts, *storage.shape, storage.by_rows)
+
+
+def measure_storage(
+    storage: Storage, sample_weight: Vector | None, v: Vector
+) -> tuple[object | None, str, int, Moments]:
+    """`check_storage` and, from the same read of X, the moments of the columns for s and v."""
+    sparse_x, p = storage.indices is not None, storage.shape[1]
+    room = np.empty((p, 3) if sparse_x else (3, p))
+    found = check.check_matrix(
+        storage.values, storage.indices, storage.starts, *storage.shape, storage.by_rows, sample_weight, v, room
+    )
+    return *found, Moments(*np.ascontiguousarray(room.T if sparse_x else room))
 
 
 def join_notes(*notes: str) -> str:

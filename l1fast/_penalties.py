@@ -30,5 +30,7 @@ class ElasticNet:
 
     def unpenalised(self, n_features: int) -> NDArray[np.intp]:
         """Indices of the coefficients with no penalty at all."""
-        weights = np.ones(n_features) if self.weights is None else self.weights
+        weights = self.weights
+        if weights is None:
+            return np.arange(n_features if self.lam == 0.0 and self.l2 == 0.0 else 0)
         return np.flatnonzero((self.lam * weights == 0.0) & (self.l2 * weights == 0.0))

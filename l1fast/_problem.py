@@ -12,11 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l1fast._datafits import ROUNDING, LeastSquares
-from l1fast._design import Design
+from l1fast._design import Design, Moments
 from l1fast._kernels import check, gradient
 from l1fast._penalties import ElasticNet
 
 Vector = NDArray[np.float64]
+
+
+CANCELLED = 1e-4
+"""Part of a column's squares below which its centred squares are not taken as a difference."""
+
+
+class Point(NamedTuple):
+    """A w and what one read of X says of it: q = s (Xw + b - y), g = X'q, and the loss."""
+
+    w: Vector
+    q: Vector
+    g: Vector
+    loss: float
 
 
 class Certificate(NamedTuple):
@@ -42,6 +55,8 @@ class Problem:
     n_threads : int
     capsule : capsule
         All of it, as the kernels take it.
+    product : ndarray of float64, shape (n_features,), or None
+        X'q at w = 0 with its sign turned, when it is known already.
     """
 
     design: Design
@@ -51,19 +66,26 @@ class Problem:
     norm2: Vector
     n_threads: int
     capsule: object
+    product: Vector | None = None
 
     @classmethod
-    def of(cls, design: Design, datafit: LeastSquares, penalty: ElasticNet, n_threads: int = 1) -> Problem:
-        """Compute the column statistics (one read of X, two with an intercept) and pack everything."""
+    def of(
+        cls, design: Design, moments: Moments, datafit: LeastSquares, penalty: ElasticNet, n_threads: int = 1
+    ) -> Problem:
+        """Pack everything, from the moments of the columns for v = s (y - y_mean).
+
+        The centred squares are a difference of moments; one more read of X makes them where that would cancel.
+        """
         weight, total = datafit.sample_weight, datafit.total_weight
-        mean = None
+        mean, norm2, product = None, moments.square, moments.product
         if datafit.fit_intercept:
-            mean = design.correlate(np.ones(design.shape[0]) if weight is None else weight) / total
-        norm2 = np.empty(design.shape[1])
-        gradient.column_norms2(design.view, weight, mean, total, norm2, np.empty(design.shape[1]))
-        if mean is not None:
+            mean = moments.total / total
+            norm2 = moments.square - total * mean * mean
+            if np.any(norm2 < CANCELLED * moments.square):
+                gradient.column_norms2(design.view, weight, mean, total, norm2, np.empty(design.shape[1]))
             norm2[np.isfinite(norm2) & (norm2 <= total * (ROUNDING * mean) ** 2)] = 0.0
-        return cls._packed(design, datafit, penalty, mean, norm2, n_threads)
+            product = np.where(norm2 == 0.0, 0.0, product - mean * float(datafit.weighted.sum()))
+        return cls._packed(design, datafit, penalty, mean, norm2, n_threads, product)
 
     @classmethod
     def _packed(
@@ -74,6 +96,7 @@ class Problem:
         mean: Vector | None,
         norm2: Vector,
         n_threads: int,
+        product: Vector | None = None,
     ) -> Problem:
         capsule = check.pack_problem(
             design.view,
@@ -87,7 +110,7 @@ class Problem:
             penalty.l2,
             penalty.positive,
         )
-        return cls(design, datafit, penalty, mean, norm2, n_threads, capsule)
+        return cls(design, datafit, penalty, mean, norm2, n_threads, capsule, product)
 
     def with_target(self, y: Vector) -> Problem:
         """The same problem for another y."""
@@ -97,12 +120,12 @@ class Problem:
     def with_strength(self, lam: float) -> Problem:
         """The same problem at another lam."""
         penalty = replace(self.penalty, lam=lam)
-        return self._packed(self.design, self.datafit, penalty, self.mean, self.norm2, self.n_threads)
+        return self._packed(self.design, self.datafit, penalty, self.mean, self.norm2, self.n_threads, self.product)
 
     def by_columns(self) -> Problem:
         """The same problem on a design stored by columns."""
         design = self.design.by_columns
-        return self._packed(design, self.datafit, self.penalty, self.mean, self.norm2, self.n_threads)
+        return self._packed(design, self.datafit, self.penalty, self.mean, self.norm2, self.n_threads, self.product)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -115,8 +138,18 @@ class Problem:
         return np.empty(parts)
 
     def gradient(self, w: Vector, q: Vector, g: Vector, scratch: Vector) -> float:
-        """Fill q = s (Xw + b - y) and g = X'q; return the loss at w."""
+        """Fill q = s (Xw + b - y) and g = X'q; return the loss at w. One read of X, none at w = 0."""
+        if self.product is not None and not w.any():
+            np.negative(self.datafit.weighted, out=q)
+            np.negative(self.product, out=g)
+            return self.datafit.null_loss
         return gradient.gradient(self.capsule, w, q, g, scratch, self.n_threads)
+
+    def at(self, w: Vector) -> Point:
+        """Read X at w."""
+        n, p = self.shape
+        q, g = np.empty(n), np.empty(p)
+        return Point(w, q, g, self.gradient(w, q, g, self.scratch()))
 
     def correlate(self, q: Vector) -> Vector:
         """X'q, X centred when there is an intercept; exactly 0 for a column that cannot matter."""

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from l1fast._datafits import ROUNDING, LeastSquares
-from l1fast._design import Design
+from l1fast._design import Storage
 from l1fast._kernels import gradient
 from l1fast._penalties import ElasticNet
-from l1fast._problem import Certificate, Problem
+from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, ConvergenceWarning, History, Result, Status
 from l1fast._solvers import Monitor, Outcome, Solver, choose, named
-from l1fast._validation import as_count, as_design, as_flag, as_number, as_vector
+from l1fast._validation import as_count, as_flag, as_number, as_storage, as_vector, measured
 
 Vector = NDArray[np.float64]
 
@@ -131,10 +131,11 @@ def solve(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, got {callback!r}")
     strengths, positive = (as_number("lam", lam), as_number("l2", l2)), as_flag("positive", positive)
-    design = as_design(X)
-    n_features = design.shape[1]
+    storage = as_storage(X)
+    n_features = storage.shape[1]
     penalty = ElasticNet(*strengths, _weights(penalty_weights, n_features), positive)
-    problem = _problem(design, y, penalty, fit_intercept, sample_weight, _thread_count(n_threads, design))
+    problem = _problem(storage, y, penalty, fit_intercept, sample_weight, _thread_count(n_threads, storage))
+    design = problem.design
     w = _null_fit(problem) if start is None else _start(start, problem)
     algorithm, reason = wanted or choose(problem)
 
@@ -146,7 +147,7 @@ def solve(
     monitor = Monitor(tol * scale, scale, began, limit, callback, keep)
     if trivial:
         monitor.status = Status.CONVERGED
-        w, certificate, dual = _certify(problem, w)
+        w, certificate, dual = _certify(problem, problem.at(w))
         outcome = Outcome(w, 0, 0)
     else:
         iterations = algorithm.default_max_iter if most is None else most
@@ -194,10 +195,10 @@ def lam_max(
     >>> l1fast.lam_max(np.eye(2), [3.0, -4.0])
     4.0
     """
-    design = as_design(X)
-    weights = _weights(penalty_weights, design.shape[1])
+    storage = as_storage(X)
+    weights = _weights(penalty_weights, storage.shape[1])
     penalty = ElasticNet(0.0, 0.0, weights, as_flag("positive", positive))
-    problem = _problem(design, y, penalty, fit_intercept, sample_weight, 1)
+    problem = _problem(storage, y, penalty, fit_intercept, sample_weight, 1)
     return critical_strength(problem)
 
 
@@ -220,17 +221,18 @@ def critical_strength(problem: Problem) -> float:
 
 
 def _problem(
-    design: Design, y: Any, penalty: ElasticNet, fit_intercept: Any, sample_weight: Any, n_threads: int
+    storage: Storage, y: Any, penalty: ElasticNet, fit_intercept: Any, sample_weight: Any, n_threads: int
 ) -> Problem:
-    """Check what belongs to the samples, and refuse scales whose squares leave the range of float64."""
-    n = design.shape[0]
+    """Check y, s and X in this order, and refuse scales whose squares leave the range of float64."""
+    n = storage.shape[0]
     weight = None if sample_weight is None else as_vector("sample_weight", sample_weight, n, least=0.0)
     if weight is not None and not weight.any():
         raise ValueError("sample_weight is 0 everywhere; at least one sample must count")
     datafit = LeastSquares(as_vector("y", y, n), weight, as_flag("fit_intercept", fit_intercept))
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         null = datafit.null_loss
-        problem = Problem.of(design, datafit, penalty, n_threads)
+        design, moments = measured(storage, weight, datafit.weighted)
+        problem = Problem.of(design, moments, datafit, penalty, n_threads)
         norm2 = problem.norm2
     centred = datafit.centred if weight is None else datafit.centred[weight > 0.0]
     _refuse_scale("y", null, centred)
@@ -277,7 +279,7 @@ def _start(start: ArrayLike | Result, problem: Problem) -> Vector:
     return np.maximum(w, 0.0) if problem.penalty.positive else w
 
 
-def _thread_count(n_threads: int | None, design: Design) -> int:
+def _thread_count(n_threads: int | None, storage: Storage) -> int:
     """As asked for, else L1FAST_NUM_THREADS, else 1; never more than the size of X pays for."""
     if n_threads is None:
         variable = os.environ.get("L1FAST_NUM_THREADS", "").strip()
@@ -288,7 +290,7 @@ def _thread_count(n_threads: int | None, design: Design) -> int:
         wanted = as_count("n_threads", n_threads, least=1)
     if not gradient.HAS_OPENMP or os.getpid() != PROCESS:  # a forked child must not touch its parent's threads
         return 1
-    return max(1, min(wanted, design.n_entries // ENTRIES_PER_THREAD))
+    return max(1, min(wanted, storage.values.size // ENTRIES_PER_THREAD))
 
 
 def _run_certified(
@@ -300,7 +302,7 @@ def _run_certified(
         outcome = algorithm.run(problem, w, max_iter - monitor.offset, monitor)
         conversion, epochs = conversion or outcome.conversion, epochs + outcome.n_epochs
         monitor.offset += outcome.n_iter
-        w, certificate, dual = _certify(problem, outcome.coef)
+        w, certificate, dual = _certify(problem, outcome.point or problem.at(outcome.coef))
         confirmed = certificate.gap <= target
         if confirmed or monitor.status is not Status.CONVERGED or monitor.out_of_time() or attempt == REPAIRS - 1:
             break
@@ -313,8 +315,10 @@ def _run_certified(
     return Outcome(w, monitor.offset, epochs, conversion), certificate, dual
 
 
-def _certify(problem: Problem, w: Vector) -> tuple[Vector, Certificate, Vector]:
-    """w, its certificate from a gradient made afresh, and the dual point behind it.
+def _certify(problem: Problem, point: Point) -> tuple[Vector, Certificate, Vector]:
+    """w, its certificate from the gradient there, and the dual point behind it.
+
+    The gradient is that of `Problem.gradient` at w itself, never one that a solver kept up to date along its way.
 
     Unpenalised columns U ask for X_U'theta = 0 (<= 0 when positive), which a residual r does only if w_U is the best
     for the rest of w. So w_U is settled first, and kept if F falls; theta = t rho, with rho the residual there, and
@@ -322,18 +326,18 @@ def _certify(problem: Problem, w: Vector) -> tuple[Vector, Certificate, Vector]:
     else theta = 0 certifies, which is always feasible.
     """
     n, p = problem.shape
-    q, g, scratch = np.empty(n), np.empty(p), problem.scratch()
-    certificate = problem.certify(w, g, problem.gradient(w, q, g, scratch))
+    w, q, g, loss = point
+    certificate = problem.certify(w, g, loss)
     free = problem.penalty.unpenalised(p)
     if not free.size:
         return w, certificate, -certificate.scale * q
     fitted, rho = _settle(problem, free, w, q)
     settled = w.copy()
     settled[free] = fitted
-    q_settled = np.empty(n)
-    candidate = problem.certify(settled, g, problem.gradient(settled, q_settled, g, scratch))
+    there = problem.at(settled)
+    candidate = problem.certify(settled, there.g, there.loss)
     if candidate.objective < certificate.objective:
-        w, q, certificate = settled, q_settled, candidate
+        w, q, certificate = settled, there.q, candidate
     inner = problem.datafit.inner
     rest, slope = 0.5 * inner(rho, rho), problem.correlate(rho)
     excess = np.maximum(-slope[free], 0.0) if problem.penalty.positive else np.abs(slope[free])

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l1fast._kernels import coordinate_descent, fista
-from l1fast._problem import Problem
+from l1fast._problem import Point, Problem
 from l1fast._result import State, Status
 
 Vector = NDArray[np.float64]
@@ -81,12 +81,16 @@ class Monitor:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a solver found: the coefficients and the work it took."""
+    """What a solver found, and the work it took.
+
+    point : X read at coef, when that was the last thing the solver did.
+    """
 
     coef: Vector
     n_iter: int
     n_epochs: int
     conversion: str = ""
+    point: Point | None = None
 
 
 class Solver(Protocol):
@@ -240,7 +244,6 @@ class CD:
         score, inside = np.empty(p), np.zeros(p, dtype=np.uint8)
         working = WorkingSet(problem, inside)
         working.add(np.union1d(np.flatnonzero(w), problem.penalty.unpenalised(p)))
-        useful = np.count_nonzero(problem.norm2)
         conversion = ""
         stages: list[Problem] | None = None
         iteration = epochs = stalled = 0
@@ -274,6 +277,8 @@ class CD:
             else:
                 stalled += 1
                 inner_share *= 0.1
+                if stalled > 1 and working.make_exact():
+                    stalled = 0
                 if stalled > STALLED_STEPS:
                     if not stages:
                         monitor.status = Status.NO_PROGRESS
@@ -281,7 +286,7 @@ class CD:
                     stages, smallest, stalled, inner_share = [], np.inf, 0, INNER_SHARE
                     continue
             final = 0.5 * monitor.target * inner_share / INNER_SHARE
-            closed = not stages and len(working.members) == useful  # nothing outside could change the picture
+            closed = not stages and not violators  # as far as can be seen, nothing outside changes the picture
             target = final if closed else max(inner_share * gap.gap, final)
             if len(working.members) <= self.gram_limit:
                 epochs += working.descend(stage, w, g, loss, target, monitor)
@@ -290,7 +295,8 @@ class CD:
                 conversion = columns.design.conversion if columns.design is not problem.design else ""
                 epochs += descend_columns(columns, working.members, w, q, target, monitor)
             iteration += 1
-        return Outcome(best, iteration, epochs, conversion)
+        point = Point(best, q, g, loss) if gap.gap == best_gap else None
+        return Outcome(best, iteration, epochs, conversion, point)
 
 
 def continuation(problem: Problem, g: Vector) -> list[Problem]:
@@ -345,16 +351,22 @@ class WorkingSet:
         self.members = np.empty(0, dtype=np.intp)
         self.known = 0
         self.gram = np.empty((0, 0))
+        self.exact = self.rounded = False
         self.damping = FIRST_DAMPING
         self.position = np.full(problem.shape[1] if problem.design.sparse else 0, -1, dtype=np.int32)
 
     def add(self, features: NDArray[np.intp]) -> None:
         """Append features that are not members yet; one that cannot matter is left out."""
-        features = features[self.problem.norm2[features] > 0.0].astype(np.intp, copy=False)
+        features = features[self.problem.norm2[features] > 0.0]
         self.inside[features] = 1
+        new = np.sort(np.concatenate([self.members[self.known :], features]))  # ascending: what the Gram kernel asks
+        self.members = np.concatenate([self.members[: self.known], new]).astype(np.intp, copy=False)
+        self._place()
+
+    def _place(self) -> None:
+        """Bring `position`, the place of each member, up to the members; for a sparse X alone."""
         if self.position.size:
-            self.position[features] = np.arange(len(self.members), len(self.members) + len(features), dtype=np.int32)
-        self.members = np.concatenate([self.members, features])
+            self.position[self.members] = np.arange(len(self.members), dtype=np.int32)
 
     def keep_support(self, w: Vector) -> None:
         """Drop the members whose coefficient is 0, for room; unpenalised ones stay."""
@@ -367,39 +379,47 @@ class WorkingSet:
         if self.position.size:
             self.position[self.members] = -1
         self.members = self.members[kept]
-        if self.position.size:
-            self.position[self.members] = np.arange(len(self.members), dtype=np.int32)
+        self._place()
 
     def complete_gram(self, monitor: Monitor) -> bool:
         """Bring the Gram matrix up to the members; one read of X (dense: of the members' columns).
 
         False if the time ran out before.
         """
-        size = len(self.members)
-        if size == self.known:
+        size, known = len(self.members), self.known
+        if size == known:
             return True
         from l1fast._kernels import gram  # here: SciPy's BLAS would slow the import of the package
 
         if size > len(self.gram):
-            grown = np.empty((size, size))
-            grown[: self.known, : self.known] = self.gram[: self.known, : self.known]
+            room = min(2 * size, self.problem.shape[1])
+            grown = np.empty((room, room))
+            grown[:known, :known] = self.gram[:known, :known]
             self.gram = grown
-        n = self.problem.shape[0]
+        n, capsule = self.problem.shape[0], self.problem.capsule
         if self.problem.design.sparse:
             row_size = np.empty(n + 1, dtype=np.int32)
-            gram.extend_sparse(
-                self.problem.capsule, self.members, self.known, self.gram, self.position, row_size, CHUNK_ENTRIES
-            )
+            gram.extend_sparse(capsule, self.members, known, self.gram, self.position, row_size, CHUNK_ENTRIES)
         else:
+            work = n * size * (size - known)
+            dtype = np.float32 if work > LONG_PRODUCT and not self.exact else np.float64
             rows = gram.panel_rows(n, size)
-            panel = np.empty(rows * size)
-            at_once = max(rows, GRAM_AT_ONCE // (size * (size - self.known)))
+            panel, part = np.empty(rows * size, dtype), np.empty((size - known) * size, dtype)
+            at_once = max(rows, GRAM_AT_ONCE // (size * (size - known)))
             for first in range(0, n, at_once):
                 if monitor.out_of_time():
                     return False
                 last = min(first + at_once, n)
-                gram.extend_dense(self.problem.capsule, self.members, self.known, self.gram, panel, rows, first, last)
+                gram.extend_dense(capsule, self.members, known, self.gram, panel, part, rows, first, last)
+            self.rounded = self.rounded or dtype == np.float32
         self.known = size
+        return True
+
+    def make_exact(self) -> bool:
+        """Forget a Gram matrix that was multiplied in float32, for one in float64; False if it is exact already."""
+        if not self.rounded:
+            return False
+        self.exact, self.rounded, self.known = True, False, 0
         return True
 
     def descend(self, problem: Problem, w: Vector, g: Vector, loss: float, target: float, monitor: Monitor) -> int:
@@ -441,6 +461,12 @@ class WorkingSet:
 
 GRAM_AT_ONCE = 2_000_000_000
 """Multiply-adds of a dense Gram matrix between two looks at clock and signals: below 0.2 s."""
+
+LONG_PRODUCT = 1_000_000_000
+"""Multiply-adds of a dense Gram matrix above which they are made in float32, at twice the speed.
+
+The gradient over all columns is always made from X in float64, so that the answer does not feel it.
+"""
 
 CHUNK_ENTRIES = 65_536
 """Entries of a CSC matrix that are turned into rows at a time while the Gram matrix is made."""

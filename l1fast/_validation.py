@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from l1fast._design import Design, Storage, check_storage, join_notes, read_storage
+from l1fast._design import Design, Moments, Storage, check_storage, join_notes, measure_storage, read_storage
 from l1fast._kernels import check
 
 Vector = NDArray[np.float64]
@@ -29,12 +29,33 @@ def as_design(X: Any) -> Design:
     """
     if isinstance(X, Design):
         return X
+    storage = as_storage(X)
+    return _sound(storage, *check_storage(storage))
+
+
+def as_storage(X: Any) -> Storage:
+    """Take X apart; its shape is known then, its entries are not checked yet. X as in `as_design`."""
+    if isinstance(X, Design):
+        return X.storage
     storage = _sparse_storage(X) if sparse.issparse(X) else _dense_storage(X)
     if storage.shape[0] == 0:
         raise ValueError(f"X has shape {storage.shape}: at least one row is needed")
-    view, fault, where = check_storage(storage)
+    return storage
+
+
+def measured(storage: Storage, sample_weight: Vector | None, v: Vector) -> tuple[Design, Moments]:
+    """The design of a storage, and the moments of its columns, from one read of X."""
+    *found, moments = measure_storage(storage, sample_weight, v)
+    design = _sound(storage, *found)
+    if design.storage is storage:
+        return design, moments
+    return measured(design.storage, sample_weight, v)  # it was sorted and added up first
+
+
+def _sound(storage: Storage, view: object | None, fault: str, where: int) -> Design:
+    """The design of a storage that was found to be sound, or could be made so; else its fault is raised."""
     if fault == "not_canonical":
-        return as_design(_canonical(storage))
+        return _canonical(storage)
     if view is None:
         raise ValueError(_explain(storage, fault, where))
     return Design(storage, view)
@@ -144,7 +165,7 @@ def _converted(matrix: Any, source: str) -> Storage:
     return replace(storage, conversion=join_notes(f"X converted from {source.upper()} to CSR", storage.conversion))
 
 
-def _canonical(storage: Storage) -> Any:
+def _canonical(storage: Storage) -> Design:
     """A copy with sorted indices and repeated entries added up; the storage is known to be sound."""
     assert storage.indices is not None and storage.starts is not None
     n = int(storage.starts[-1])
@@ -155,10 +176,7 @@ def _canonical(storage: Storage) -> Any:
     matrix.data = matrix.data.astype(storage.values.dtype, copy=False)
     made = Storage(matrix.data, matrix.indices, matrix.indptr, storage.shape, storage.by_rows)
     note = join_notes(storage.conversion, "X copied: indices sorted, repeated entries added up")
-    view, fault, where = check_storage(made)
-    if view is None:
-        raise ValueError(_explain(made, fault, where))
-    return Design(replace(made, conversion=note), view)
+    return _sound(replace(made, conversion=note), *check_storage(made))
 
 
 def _explain(storage: Storage, fault: str, where: int) -> str:

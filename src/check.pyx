@@ -17,8 +17,8 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
-from matrix cimport MatrixView, entry_index, entry_value, n_features, n_samples, slice_start
-from problem cimport Problem
+from matrix cimport MatrixView, entry_index, entry_value, n_features, n_samples, slice_size, slice_start
+from problem cimport Problem, clear
 
 cdef extern from "check.h" nogil:
     bint all_finite_f "l1fast_all_finite_f"(const float* x, Py_ssize_t n)
@@ -27,6 +27,30 @@ cdef extern from "check.h" nogil:
     bint in_range_l "l1fast_in_range_l"(const int64_t* index, Py_ssize_t n, uint64_t limit)
     Py_ssize_t descents_i "l1fast_descents_i"(const int32_t* index, Py_ssize_t n)
     Py_ssize_t descents_l "l1fast_descents_l"(const int64_t* index, Py_ssize_t n)
+
+cdef extern from "moments.h" nogil:
+    void slice_f "l1fast_moments_slice_f"(const float* x, const double* s, const double* v, Py_ssize_t n, double* out)
+    void slice_d "l1fast_moments_slice_d"(const double* x, const double* s, const double* v, Py_ssize_t n, double* out)
+    void rows_f "l1fast_moments_rows_f"(const float* x, Py_ssize_t stride, int m, const double* s, const double* v,
+                                        double* sum, double* square, double* product, Py_ssize_t p)
+    void rows_d "l1fast_moments_rows_d"(const double* x, Py_ssize_t stride, int m, const double* s, const double* v,
+                                        double* sum, double* square, double* product, Py_ssize_t p)
+    void slice_fi "l1fast_moments_slice_fi"(const float* x, const int32_t* index, const double* s, const double* v,
+                                            Py_ssize_t n, double* out)
+    void slice_fl "l1fast_moments_slice_fl"(const float* x, const int64_t* index, const double* s, const double* v,
+                                            Py_ssize_t n, double* out)
+    void slice_di "l1fast_moments_slice_di"(const double* x, const int32_t* index, const double* s, const double* v,
+                                            Py_ssize_t n, double* out)
+    void slice_dl "l1fast_moments_slice_dl"(const double* x, const int64_t* index, const double* s, const double* v,
+                                            Py_ssize_t n, double* out)
+    void row_fi "l1fast_moments_row_fi"(const float* x, const int32_t* index, double s, double v, double* out,
+                                        Py_ssize_t n)
+    void row_fl "l1fast_moments_row_fl"(const float* x, const int64_t* index, double s, double v, double* out,
+                                        Py_ssize_t n)
+    void row_di "l1fast_moments_row_di"(const double* x, const int32_t* index, double s, double v, double* out,
+                                        Py_ssize_t n)
+    void row_dl "l1fast_moments_row_dl"(const double* x, const int64_t* index, double s, double v, double* out,
+                                        Py_ssize_t n)
 
 cdef enum Fault:
     SOUND
@@ -73,42 +97,144 @@ cdef const void* data_of(object array, str formats, char* found) except? NULL:
     return address
 
 
-cdef (Fault, Py_ssize_t) find_fault(const MatrixView* X, Py_ssize_t n_indices, Py_ssize_t n_values) noexcept nogil:
-    """The first rule of the module's docstring that X breaks, and where."""
-    cdef Py_ssize_t k, e, nnz, boundary_descents = 0, descents
-    cdef uint64_t limit = X.length
-    cdef bint sound
+cdef (Fault, Py_ssize_t) scan(const MatrixView* X, Py_ssize_t n_indices, Py_ssize_t n_values, const double* s,
+                              const double* v, double* moments) noexcept nogil:
+    """The first rule of the module's docstring that X breaks, and where; the moments on the way.
+
+    A block of slices is checked, and while it is in cache its moments are added up. moments is written, or NULL.
+    """
+    cdef Py_ssize_t k, first = 0, last, begin, end, where
+    cdef bint canonical = True
+    cdef Fault fault
     if not X.sparse:
-        return find_infinite_dense(X)
+        return scan_dense(X, s, v, moments)
     if slice_start(X, 0) != 0:
         return FIRST_START, 0
     for k in range(X.n_slices):
         if slice_start(X, k) > slice_start(X, k + 1):
             return DECREASING_START, k
-    nnz = slice_start(X, X.n_slices)
-    if nnz > n_indices or nnz > n_values:
+    end = slice_start(X, X.n_slices)
+    if end > n_indices or end > n_values:
         return LAST_START, X.n_slices
+    if moments != NULL and X.by_rows:
+        clear(moments, MOMENTS * X.length)
+    while first < X.n_slices:
+        begin = slice_start(X, first)
+        last = first + 1
+        while last < X.n_slices and slice_start(X, last + 1) - begin <= BLOCK:
+            last += 1
+        fault, where = block_fault(X, first, last)
+        if fault == NOT_CANONICAL:
+            canonical = False
+        elif fault != SOUND:
+            return fault, where
+        if moments != NULL:
+            for k in range(first, last):
+                sparse_moments(X, k, s, v, moments)
+        first = last
+    return (SOUND if canonical else NOT_CANONICAL), 0
+
+
+cdef Py_ssize_t MOMENTS = 3
+cdef Py_ssize_t BLOCK = 4096            # entries checked, then summed: they stay in the first cache
+
+
+cdef (Fault, Py_ssize_t) block_fault(const MatrixView* X, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """What is wrong with the entries of the slices first <= k < last of a sparse X, and at which entry."""
+    cdef Py_ssize_t begin = slice_start(X, first), size = slice_start(X, last) - begin, k, e, between = 0, descents
+    cdef uint64_t limit = X.length
+    cdef bint sound
     if X.wide_indices:
-        sound = in_range_l(<const int64_t*> X.indices, nnz, limit)
+        sound = in_range_l(<const int64_t*> X.indices + begin, size, limit)
     else:
-        sound = in_range_i(<const int32_t*> X.indices, nnz, <uint32_t> min(limit, <uint64_t> 1 << 31))
+        sound = in_range_i(<const int32_t*> X.indices + begin, size, <uint32_t> min(limit, <uint64_t> 1 << 31))
     if not sound:
-        for e in range(nnz):
+        for e in range(begin, begin + size):
             if entry_index(X, e) < 0 or entry_index(X, e) >= X.length:
                 return INDEX_RANGE, e
-    sound = all_finite_f(<const float*> X.values, nnz) if X.single else all_finite_d(<const double*> X.values, nnz)
+    if X.single:
+        sound = all_finite_f(<const float*> X.values + begin, size)
+    else:
+        sound = all_finite_d(<const double*> X.values + begin, size)
     if not sound:
-        for e in range(nnz):
+        for e in range(begin, begin + size):
             if not isfinite(entry_value(X, e)):
                 return NOT_FINITE, e
     # Canonical: indices rise everywhere but, possibly, from one slice to the next.
-    descents = descents_l(<const int64_t*> X.indices, nnz) if X.wide_indices else \
-        descents_i(<const int32_t*> X.indices, nnz)
-    for k in range(1, X.n_slices):
+    if X.wide_indices:
+        descents = descents_l(<const int64_t*> X.indices + begin, size)
+    else:
+        descents = descents_i(<const int32_t*> X.indices + begin, size)
+    for k in range(first + 1, last):
         e = slice_start(X, k)
-        if 0 < e < nnz and e != slice_start(X, k - 1) and entry_index(X, e) <= entry_index(X, e - 1):
-            boundary_descents += 1
-    return (SOUND if descents == boundary_descents else NOT_CANONICAL), 0
+        if begin < e < begin + size and e != slice_start(X, k - 1) and entry_index(X, e) <= entry_index(X, e - 1):
+            between += 1
+    return (SOUND if descents == between else NOT_CANONICAL), 0
+
+
+cdef void sparse_moments(const MatrixView* X, Py_ssize_t k, const double* s, const double* v,
+                         double* moments) noexcept nogil:
+    """The part of slice k in the moments of the columns, n_features x 3; by columns it is all of column k's."""
+    cdef Py_ssize_t e = slice_start(X, k), size = slice_size(X, k)
+    cdef const float* f = <const float*> X.values + e
+    cdef const double* d = <const double*> X.values + e
+    cdef const int32_t* i = <const int32_t*> X.indices + e
+    cdef const int64_t* l = <const int64_t*> X.indices + e
+    cdef double weight, target
+    if X.by_rows:
+        weight = s[k] if s != NULL else 1.0
+        target = v[k] if v != NULL else 0.0
+        if X.wide_indices:
+            if X.single:
+                row_fl(f, l, weight, target, moments, size)
+            else:
+                row_dl(d, l, weight, target, moments, size)
+        elif X.single:
+            row_fi(f, i, weight, target, moments, size)
+        else:
+            row_di(d, i, weight, target, moments, size)
+        return
+    moments += MOMENTS * k
+    if X.wide_indices:
+        if X.single:
+            slice_fl(f, l, s, v, size, moments)
+        else:
+            slice_dl(d, l, s, v, size, moments)
+    elif X.single:
+        slice_fi(f, i, s, v, size, moments)
+    else:
+        slice_di(d, i, s, v, size, moments)
+
+
+cdef (Fault, Py_ssize_t) scan_dense(const MatrixView* X, const double* s, const double* v,
+                                    double* moments) noexcept nogil:
+    """The same for a dense X, moments 3 x n_features. Finite sums of squares prove that every entry is finite."""
+    cdef Py_ssize_t p = n_features(X), k, j
+    cdef double column[3]
+    cdef int m
+    if moments == NULL:
+        return find_infinite_dense(X)
+    clear(moments, MOMENTS * p)
+    if X.by_rows:
+        for k in range(0, X.n_slices, 4):
+            m = <int> min(4, X.n_slices - k)
+            if X.single:
+                rows_f(<const float*> X.values + k * X.stride, X.stride, m, s + k if s != NULL else NULL,
+                       v + k if v != NULL else NULL, moments, moments + p, moments + 2 * p, p)
+            else:
+                rows_d(<const double*> X.values + k * X.stride, X.stride, m, s + k if s != NULL else NULL,
+                       v + k if v != NULL else NULL, moments, moments + p, moments + 2 * p, p)
+    else:
+        for k in range(p):
+            if X.single:
+                slice_f(<const float*> X.values + k * X.stride, s, v, X.length, column)
+            else:
+                slice_d(<const double*> X.values + k * X.stride, s, v, X.length, column)
+            for j in range(MOMENTS):
+                moments[j * p + k] = column[j]
+    if not all_finite_d(moments, MOMENTS * p):
+        return find_infinite_dense(X)
+    return SOUND, 0
 
 
 cdef (Fault, Py_ssize_t) find_infinite_dense(const MatrixView* X) noexcept nogil:
@@ -130,11 +256,15 @@ cdef (Fault, Py_ssize_t) find_infinite_dense(const MatrixView* X) noexcept nogil
     return SOUND, 0
 
 
-def check_matrix(values, indices, starts, Py_ssize_t n_rows, Py_ssize_t n_columns, bint by_rows):
+def check_matrix(values, indices, starts, Py_ssize_t n_rows, Py_ssize_t n_columns, bint by_rows, sample_weight=None,
+                 v=None, double[:, ::1] moments=None):
     """Check storage that nothing has trusted yet, and make the view of it that kernels take.
 
     values : 2-D (dense) or 1-D (sparse) array of float32 or float64, native byte order, aligned; a dense slice is
         contiguous. indices, starts : 1-D arrays of int32 or int64, or None when X is dense. All are read only.
+    moments : None, or room for sum s x, sum s x^2 and sum v x of each column, written (of use only when X is sound):
+        n_columns x 3 when X is sparse, 3 x n_columns when it is dense.
+    sample_weight, v : s and v, n_rows numbers each, or None for ones and zeros; read.
 
     Returns
     -------
@@ -147,6 +277,9 @@ def check_matrix(values, indices, starts, Py_ssize_t n_rows, Py_ssize_t n_column
     cdef Py_ssize_t n_indices = 0, n_values = values.size
     cdef Fault fault
     cdef Py_ssize_t where
+    cdef const double* s = vector(sample_weight, n_rows) if sample_weight is not None else NULL
+    cdef const double* target = vector(v, n_rows) if v is not None else NULL
+    cdef double* room = NULL
     view.n_slices = n_rows if by_rows else n_columns
     view.length = n_columns if by_rows else n_rows
     view.by_rows = by_rows
@@ -171,8 +304,12 @@ def check_matrix(values, indices, starts, Py_ssize_t n_rows, Py_ssize_t n_column
         if values.shape != (n_rows, n_columns) or (view.length > 1 and values.strides[by_rows] != values.itemsize):
             raise ValueError("values must have the shape of X and contiguous slices")
         view.stride = values.strides[not by_rows] // values.itemsize
+    if moments is not None:
+        if moments.shape[view.sparse] != MOMENTS or moments.shape[not view.sparse] != n_columns:
+            raise ValueError("moments must be n_columns x 3 when X is sparse, 3 x n_columns when it is dense")
+        room = &moments[0, 0] if n_columns > 0 else NULL
     with nogil:
-        fault, where = find_fault(&view, n_indices, n_values)
+        fault, where = scan(&view, n_indices, n_values, s, target, room)
     if fault != SOUND:
         return None, FAULTS[fault], where
     X = <MatrixView*> PyMem_Malloc(sizeof(MatrixView))

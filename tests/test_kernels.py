@@ -285,43 +285,51 @@ def test_certify_clamps_below(positive):
 # ---------------------------------------------------------------- gram
 
 
-def set_and_position(p, seed=0, size=None):
+def set_and_position(p, seed=0, size=None, steps=()):
+    """Features by chance, ascending between the steps, and where each stands."""
     chosen = np.random.default_rng(seed).permutation(p)[:size].astype(np.intp)
+    for first, last in itertools.pairwise((0, *steps, len(chosen))):
+        chosen[first:last].sort()
     position = np.full(p, -1, np.int32)
     position[chosen] = np.arange(len(chosen))
     return chosen, position
 
 
-@every_storage
+@pytest.mark.parametrize(
+    ("storage", "precision"), [*itertools.product(STORAGES, ["f8"]), *itertools.product(DENSE, ["f4"])]
+)
 @pytest.mark.parametrize("option", SAMPLES)
 @pytest.mark.parametrize("batch", [1, 5, 1000])
-def test_gram_grows(storage, option, batch):
-    """batch : capacity of a chunk of CSC rows, or rows of a dense panel."""
+def test_gram_grows(storage, option, batch, precision):
+    """batch : capacity of a chunk of CSC rows, or rows of a dense panel. precision : of the dense products."""
     for shape in ((37, 23), (6, 50)):
         made = case(option, shape, storage)
-        chosen, _ = set_and_position(shape[1])
+        steps = (3, 3, 4, 15, shape[1])
+        chosen, _ = set_and_position(shape[1], steps=steps)
         whole = made.gram[np.ix_(chosen, chosen)]
         size = np.sqrt(np.outer(*[made.truth.s @ made.truth.X[:, chosen] ** 2] * 2))
         held, known = np.full((shape[1] + 2, shape[1] + 3), 1.25), 0
-        for step in (3, 3, 4, 15, shape[1]):
+        for step in steps:
             members, before = chosen[:step], held[:known, :known].copy()
             if storage in SPARSE:
                 position = np.full(shape[1], -1, np.int32)
                 position[members] = np.arange(step)
                 gram.extend_sparse(made.capsule, members, known, held, position, np.empty(shape[0] + 1, "i4"), batch)
             else:
-                panel, middle = np.empty(batch * step), shape[0] // 2
-                gram.extend_dense(made.capsule, members, known, held, panel, batch, 0, middle)
-                gram.extend_dense(made.capsule, members, known, held, panel, batch, middle, shape[0])
-            near(held[:step, :step], whole[:step, :step], size[:step, :step])
+                panel, part = np.empty(batch * step, precision), np.empty((step - known) * step, precision)
+                middle = shape[0] // 2
+                gram.extend_dense(made.capsule, members, known, held, panel, part, batch, 0, middle)
+                gram.extend_dense(made.capsule, members, known, held, panel, part, batch, middle, shape[0])
+            rounding = size if precision == "f8" else size * 2.0**29
+            near(held[:step, :step], whole[:step, :step], rounding[:step, :step])
             assert (held[:known, :known] == before).all(), "what was known has changed"
             assert (held[step:] == 1.25).all() and (held[:, step:] == 1.25).all(), "written beyond the end"
             known = step
 
 
 def test_panel_rows():
-    assert gram.panel_rows(10**6, 0) == 65536
-    assert gram.panel_rows(10**6, 10**6) == 8
+    assert gram.panel_rows(10**6, 0) == 131072
+    assert gram.panel_rows(10**6, 10**6) == 64
     assert gram.panel_rows(100, 10) == 100
 
 
@@ -663,6 +671,55 @@ def test_faults(name, by_rows):
         assert checked(values, indices, starts, shape, by_rows, real, index, start) == expected
 
 
+@every_storage
+@pytest.mark.parametrize("weighted", [False, True])
+def test_moments(storage, weighted):
+    """The check sums up the columns on its way, in blocks of slices; more than one block here."""
+    rng = np.random.default_rng(4)
+    for shape in ((1500, 31), (3, 4001), (5, 1)):
+        X = (rng.random(shape) * (rng.random(shape) < 0.5)).astype("f4").astype("f8")
+        s, v = (rng.random(shape[0]) if weighted else None), rng.standard_normal(shape[0])
+        values, indices, starts, by_rows = STORAGES[storage](X)
+        room = np.full((shape[1], 3) if indices is not None else (3, shape[1]), np.nan)
+        _, fault, _ = check.check_matrix(values, indices, starts, *shape, by_rows, s, v, room)
+        assert fault == "sound"
+        total, square, product = room.T if indices is not None else room
+        weight = np.ones(shape[0]) if s is None else s
+        near(total, weight @ X, weight @ np.abs(X))
+        near(square, weight @ X**2, weight @ X**2)
+        near(product, v @ X, np.abs(v) @ np.abs(X))
+
+
+@pytest.mark.parametrize("by_rows", [True, False])
+@pytest.mark.parametrize("name", FAULTY)
+def test_faults_are_found_before_anything_is_summed(name, by_rows):
+    values, indices, starts, expected = FAULTY[name]
+    shape = (2, 3) if by_rows else (3, 2)
+    parts = np.array(values), np.array(indices, "i4"), np.array(starts, "i4")
+    found = check.check_matrix(*parts, *shape, by_rows, None, np.ones(shape[0]), np.empty((shape[1], 3)))
+    assert found[1:] == expected
+
+
+@pytest.mark.parametrize("order", "CF")
+def test_a_large_square_is_not_a_fault(order):
+    """Sums that overflow do not prove an infinite entry."""
+    X = np.full((5, 3), 1e200, order=order)
+    room = np.empty((3, 3))
+    assert check.check_matrix(X, None, None, 5, 3, order == "C", None, np.ones(5), room)[1] == "sound"
+    X[2, 1] = np.nan
+    assert check.check_matrix(X, None, None, 5, 3, order == "C", None, np.ones(5), room)[1:] == ("not_finite", 7)
+
+
+def test_moments_need_their_room():
+    X = np.ones((4, 3))
+    for room in (np.empty((3, 2)), np.empty((4, 3)), np.empty((2, 3))):
+        with pytest.raises(ValueError, match="moments must be"):
+            check.check_matrix(X, None, None, 4, 3, True, None, np.ones(4), room)
+    for s, v in ((np.ones(3), np.ones(4)), (None, np.ones(5))):
+        with pytest.raises(ValueError, match="expected 4 numbers"):
+            check.check_matrix(X, None, None, 4, 3, True, s, v, np.empty((3, 3)))
+
+
 def test_every_fault_has_a_test():
     assert {"sound", *(expected[0] for *_, expected in FAULTY.values())} == set(check.FAULTS)
 
@@ -810,7 +867,10 @@ def calls():
             gram.extend_sparse,
             [sparse.capsule, members, 0, number(size, size), position, np.empty(n + 1, "i4"), 2],
         ),
-        "extend_dense": (gram.extend_dense, [dense.capsule, members, 0, number(size, size), number(2 * size), 2, 0, n]),
+        "extend_dense": (
+            gram.extend_dense,
+            [dense.capsule, members, 0, number(size, size), number(2 * size), number(size * size), 2, 0, n],
+        ),
         "newton": (
             newton.step,
             [

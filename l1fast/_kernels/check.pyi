@@ -12,6 +12,9 @@ def check_matrix(
     n_rows: int,
     n_columns: int,
     by_rows: bool,
+    sample_weight: NDArray[np.float64] | None = None,
+    v: NDArray[np.float64] | None = None,
+    moments: NDArray[np.float64] | None = None,
 ) -> tuple[object | None, str, int]: ...
 def pack_problem(
     matrix: object,
