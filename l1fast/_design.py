@@ -97,11 +97,10 @@ class Design:
         gradient.correlate(self.view, v, out)
         return out
 
-    def column(self, j: int) -> Vector:
-        """Column j as a dense vector, in float64."""
-        unit = np.zeros(self.shape[1])
-        unit[j] = 1.0
-        return self.apply(unit)
+    def largest(self) -> Vector:
+        """The largest size of an entry of each column."""
+        sizes = abs(self._container()).max(axis=0)
+        return np.asarray(sizes.toarray() if self.sparse else sizes, dtype=np.float64).ravel()
 
     def columns(self, chosen: NDArray[np.intp]) -> Design:
         """The chosen columns as a design of their own; a copy of those columns in the same order of storage."""

@@ -34,3 +34,8 @@ class ElasticNet:
         if weights is None:
             return np.arange(n_features if self.lam == 0.0 and self.l2 == 0.0 else 0)
         return np.flatnonzero((self.lam * weights == 0.0) & (self.l2 * weights == 0.0))
+
+    def value(self, w: Vector) -> float:
+        """The penalty at w."""
+        terms = self.lam * np.abs(w) + 0.5 * self.l2 * w * w
+        return float(terms.sum() if self.weights is None else self.weights @ terms)

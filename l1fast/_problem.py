@@ -117,9 +117,9 @@ class Problem:
         datafit = replace(self.datafit, y=y)
         return self._packed(self.design, datafit, self.penalty, self.mean, self.norm2, self.n_threads)
 
-    def with_strength(self, lam: float) -> Problem:
-        """The same problem at another lam."""
-        penalty = replace(self.penalty, lam=lam)
+    def with_strength(self, lam: float, l2: float | None = None) -> Problem:
+        """The same problem at another lam, and l2."""
+        penalty = replace(self.penalty, lam=lam, l2=self.penalty.l2 if l2 is None else l2)
         return self._packed(self.design, self.datafit, penalty, self.mean, self.norm2, self.n_threads, self.product)
 
     def by_columns(self) -> Problem:
@@ -131,6 +131,16 @@ class Problem:
     def shape(self) -> tuple[int, int]:
         """(n_samples, n_features)."""
         return self.design.shape
+
+    @property
+    def trivial(self) -> bool:
+        """Whether there is nothing to fit: y, or every column of X, is constant, or there is no column."""
+        return self.datafit.null_loss == 0.0 or not self.norm2.any()
+
+    @property
+    def scale(self) -> float:
+        """What an absolute gap is divided by to be relative: the loss of the best constant."""
+        return self.datafit.null_loss or 1.0
 
     def scratch(self) -> Vector:
         """Room for the parts of a gradient that threads sum on their own."""
@@ -165,7 +175,4 @@ class Problem:
 
     def intercept(self, w: Vector) -> float:
         """The best b for w: the weighted mean of y - Xw."""
-        if self.mean is None:
-            return 0.0
-        datafit = self.datafit
-        return datafit.y_mean + float(np.average(datafit.centred - self.design.apply(w), weights=datafit.sample_weight))
+        return 0.0 if self.mean is None else self.datafit.y_mean - float(self.mean @ w)

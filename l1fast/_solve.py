@@ -19,7 +19,7 @@ from l1fast._kernels import gradient
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, ConvergenceWarning, History, Result, Status
-from l1fast._solvers import Monitor, Outcome, Solver, choose, named
+from l1fast._solvers import Carry, Monitor, Outcome, Solver, choose, named
 from l1fast._validation import as_count, as_flag, as_number, as_storage, as_vector, measured
 
 Vector = NDArray[np.float64]
@@ -127,31 +127,24 @@ def solve(
     keep = as_flag("history", history)
     limit = None if time_limit is None else as_number("time_limit", time_limit)
     most = None if max_iter is None else min(as_count("max_iter", max_iter), MOST_ITERATIONS)
-    wanted = None if isinstance(solver, str) and solver == "auto" else named(solver)
+    wanted = read_solver(solver)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, got {callback!r}")
     strengths, positive = (as_number("lam", lam), as_number("l2", l2)), as_flag("positive", positive)
     storage = as_storage(X)
     n_features = storage.shape[1]
-    penalty = ElasticNet(*strengths, _weights(penalty_weights, n_features), positive)
-    problem = _problem(storage, y, penalty, fit_intercept, sample_weight, _thread_count(n_threads, storage))
+    penalty = read_penalty(*strengths, penalty_weights, n_features, positive)
+    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, thread_count(n_threads, storage))
     design = problem.design
-    w = _null_fit(problem) if start is None else _start(start, problem)
+    w = null_fit(problem) if start is None else _start(start, problem)
     algorithm, reason = wanted or choose(problem)
 
-    null = problem.datafit.null_loss
-    trivial = null == 0.0 or not problem.norm2.any()
-    if trivial:
-        w, reason = np.zeros(n_features), "nothing to fit: y or every column of X is constant, or there is no column"
-    scale = null if null > 0.0 else 1.0
+    if problem.trivial:
+        reason = "nothing to fit: y or every column of X is constant, or there is no column"
+    scale = problem.scale
     monitor = Monitor(tol * scale, scale, began, limit, callback, keep)
-    if trivial:
-        monitor.status = Status.CONVERGED
-        w, certificate, dual = _certify(problem, problem.at(w))
-        outcome = Outcome(w, 0, 0)
-    else:
-        iterations = algorithm.default_max_iter if most is None else most
-        outcome, certificate, dual = _run_certified(algorithm, problem, w, iterations, monitor)
+    iterations = algorithm.default_max_iter if most is None else most
+    outcome, certificate, dual = run_certified(algorithm, problem, w, iterations, monitor)
     result = Result(
         coef=outcome.coef + 0.0,  # no negative zeros
         intercept=problem.intercept(outcome.coef),
@@ -196,9 +189,8 @@ def lam_max(
     4.0
     """
     storage = as_storage(X)
-    weights = _weights(penalty_weights, storage.shape[1])
-    penalty = ElasticNet(0.0, 0.0, weights, as_flag("positive", positive))
-    problem = _problem(storage, y, penalty, fit_intercept, sample_weight, 1)
+    penalty = read_penalty(1.0, 0.0, penalty_weights, storage.shape[1], as_flag("positive", positive))
+    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, 1)
     return critical_strength(problem)
 
 
@@ -220,7 +212,7 @@ def critical_strength(problem: Problem) -> float:
     return float(slope.max(initial=0.0))
 
 
-def _problem(
+def make_problem(
     storage: Storage, y: Any, penalty: ElasticNet, fit_intercept: Any, sample_weight: Any, n_threads: int
 ) -> Problem:
     """Check y, s and X in this order, and refuse scales whose squares leave the range of float64."""
@@ -237,9 +229,11 @@ def _problem(
     centred = datafit.centred if weight is None else datafit.centred[weight > 0.0]
     _refuse_scale("y", null, centred)
     _refuse_scale("X", float(norm2.max(initial=0.0)), design.entries)
-    for j in penalty.unpenalised(design.shape[1]):
-        if norm2[j] < TINY_SQUARE:
-            _refuse_scale(f"column {j} of X, which is unpenalised,", float(norm2[j]), design.column(j))
+    free = penalty.unpenalised(design.shape[1])
+    lost = free[norm2[free] < TINY_SQUARE]
+    if lost.size:
+        for j, largest in zip(lost, design.columns(lost).largest(), strict=True):
+            _refuse_scale(f"column {j} of X, which is unpenalised,", float(norm2[j]), largest)
     return problem
 
 
@@ -256,11 +250,21 @@ TINY_SQUARE = 1e-200
 """Sums of squares below this, or above its inverse, leave no room for the products that the solvers form."""
 
 
-def _weights(penalty_weights: ArrayLike | None, n_features: int) -> Vector | None:
-    return None if penalty_weights is None else as_vector("penalty_weights", penalty_weights, n_features, least=0.0)
+def read_solver(solver: str | Solver) -> tuple[Solver, str] | None:
+    """The solver asked for and why, or None: the problem decides."""
+    return None if isinstance(solver, str) and solver == "auto" else named(solver)
 
 
-def _null_fit(problem: Problem) -> Vector:
+def read_penalty(
+    lam: float, l2: float, penalty_weights: ArrayLike | None, n_features: int, positive: bool
+) -> ElasticNet:
+    """The penalty from what the user gave, the weights checked here."""
+    weights = penalty_weights
+    checked = None if weights is None else as_vector("penalty_weights", weights, n_features, least=0.0)
+    return ElasticNet(lam, l2, checked, positive)
+
+
+def null_fit(problem: Problem) -> Vector:
     """Where to start when nothing is said: 0, with the unpenalised coefficients at their best."""
     n, p = problem.shape
     w = np.zeros(p)
@@ -279,7 +283,7 @@ def _start(start: ArrayLike | Result, problem: Problem) -> Vector:
     return np.maximum(w, 0.0) if problem.penalty.positive else w
 
 
-def _thread_count(n_threads: int | None, storage: Storage) -> int:
+def thread_count(n_threads: int | None, storage: Storage) -> int:
     """As asked for, else L1FAST_NUM_THREADS, else 1; never more than the size of X pays for."""
     if n_threads is None:
         variable = os.environ.get("L1FAST_NUM_THREADS", "").strip()
@@ -293,13 +297,20 @@ def _thread_count(n_threads: int | None, storage: Storage) -> int:
     return max(1, min(wanted, storage.values.size // ENTRIES_PER_THREAD))
 
 
-def _run_certified(
-    algorithm: Solver, problem: Problem, start: Vector, max_iter: int, monitor: Monitor
+def run_certified(
+    algorithm: Solver, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
 ) -> tuple[Outcome, Certificate, Vector]:
-    """Run until the certificate made here, apart from the solver, confirms the gap."""
+    """Run until the certificate made here, apart from the solver, confirms the gap; w = 0 when there is nothing to fit.
+
+    carry : what a strength of a path receives and leaves.
+    """
+    if problem.trivial:
+        w, certificate, dual = _certify(problem, problem.at(np.zeros(problem.shape[1])))
+        monitor.status = Status.CONVERGED
+        return Outcome(w, 0, 0), certificate, dual
     target, w, conversion, epochs = monitor.target, start, "", 0
     for attempt in range(REPAIRS):
-        outcome = algorithm.run(problem, w, max_iter - monitor.offset, monitor)
+        outcome = algorithm.run(problem, w, max_iter - monitor.offset, monitor, carry)
         conversion, epochs = conversion or outcome.conversion, epochs + outcome.n_epochs
         monitor.offset += outcome.n_iter
         w, certificate, dual = _certify(problem, outcome.point or problem.at(outcome.coef))
@@ -415,13 +426,16 @@ PROJECTIONS = 2
 
 def _advice(result: Result) -> str:
     """The text of the ConvergenceWarning: what was reached, what was asked, and the cure."""
-    cure = {
-        Status.ITERATION_LIMIT: "raise max_iter or tol",
-        Status.TIME_LIMIT: "raise time_limit or tol",
-        Status.NO_PROGRESS: "ask for a larger tol, or rescale the columns of X",
-        Status.INTERRUPTED: "let the callback return False to go on",
-    }[result.status]
     return (
         f"relative duality gap {result.dual_gap:.3e} is above tol {result.tol:.3e} after {result.n_iter} iterations of "
-        f"{result.solver} at lam {result.lam:.6g}: {result.status.value}; {cure}"
+        f"{result.solver} at lam {result.lam:.6g}: {result.status.value}; {CURES[result.status]}"
     )
+
+
+CURES = {
+    Status.ITERATION_LIMIT: "raise max_iter or tol",
+    Status.TIME_LIMIT: "raise time_limit or tol",
+    Status.NO_PROGRESS: "ask for a larger tol, or rescale the columns of X",
+    Status.INTERRUPTED: "let the callback return False to go on",
+}
+"""What a ConvergenceWarning advises."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,13 +93,26 @@ class Outcome:
     point: Point | None = None
 
 
+@dataclass
+class Carry:
+    """What one strength of a path hands to the next: X read at the last w, and the working set with its Gram matrix.
+
+    Filled by the solvers that have a use for it; it holds for one X, y and weights, whatever the strengths.
+    """
+
+    point: Point | None = None
+    working: WorkingSet | None = None
+
+
 class Solver(Protocol):
     """What `solve` asks of an algorithm."""
 
     name: ClassVar[str]
     default_max_iter: ClassVar[int]
 
-    def run(self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor) -> Outcome:
+    def run(
+        self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
+    ) -> Outcome:
         """Minimise from start until monitor or max_iter says stop."""
         ...
 
@@ -132,7 +145,9 @@ class FISTA:
         if self.step not in ("backtracking", "lipschitz"):
             raise ValueError(f"step must be 'backtracking' or 'lipschitz', got {self.step!r}")
 
-    def run(self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor) -> Outcome:
+    def run(
+        self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
+    ) -> Outcome:
         """Iterate `_kernels.fista`; the iterate with the smallest gap is kept."""
         n, p = problem.shape
         vectors, q, scratch = np.empty((6, p)), np.empty(n), problem.scratch()
@@ -236,20 +251,28 @@ class CD:
         if not isinstance(self.gram_limit, int) or self.gram_limit < 0:
             raise ValueError(f"gram_limit must be an integer of at least 0, got {self.gram_limit!r}")
 
-    def run(self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor) -> Outcome:
+    def run(
+        self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
+    ) -> Outcome:
         """Grow the working set until the gap over all columns is reached."""
         n, p = problem.shape
-        w, q, g, scratch = start.copy(), np.empty(n), np.empty(p), problem.scratch()
+        w, q, g, score, scratch = start.copy(), np.empty(n), np.empty(p), np.empty(p), problem.scratch()
         best, best_gap = w.copy(), np.inf
-        score, inside = np.empty(p), np.zeros(p, dtype=np.uint8)
-        working = WorkingSet(problem, inside)
+        carry = carry or Carry()
+        read = carry.point
+        if read is not None and np.array_equal(read.w, w):
+            q[:], g[:] = read.q, read.g
+        else:
+            read = None
+        working = carry.working = carry.working or WorkingSet(problem)
         working.add(np.union1d(np.flatnonzero(w), problem.penalty.unpenalised(p)))
         conversion = ""
         stages: list[Problem] | None = None
         iteration = epochs = stalled = 0
         smallest, inner_share = np.inf, INNER_SHARE
         while True:
-            loss = problem.gradient(w, q, g, scratch)
+            loss = read.loss if read is not None else problem.gradient(w, q, g, scratch)
+            read = None
             gap = problem.certify(w, g, loss)
             if gap.gap < best_gap:
                 best_gap = gap.gap
@@ -264,7 +287,7 @@ class CD:
             stage = stages[0] if stages else problem
             if stages:
                 gap = stage.certify(w, g, loss)
-            violators = coordinate_descent.scores(stage.capsule, w, g, inside, score)
+            violators = coordinate_descent.scores(stage.capsule, w, g, working.inside, score)
             if violators:
                 least, share = GROWTH_SPARSE if problem.design.sparse else GROWTH_DENSE
                 room = max(least, int(share * np.count_nonzero(w)))
@@ -295,6 +318,7 @@ class CD:
                 conversion = columns.design.conversion if columns.design is not problem.design else ""
                 epochs += descend_columns(columns, working.members, w, q, target, monitor)
             iteration += 1
+        carry.point = Point(w, q, g, loss)
         point = Point(best, q, g, loss) if gap.gap == best_gap else None
         return Outcome(best, iteration, epochs, conversion, point)
 
@@ -345,19 +369,19 @@ EPOCHS_AT_ONCE = 1_000_000_000
 class WorkingSet:
     """The features being solved for, in the order they came, and their Gram matrix as far as it was asked for."""
 
-    def __init__(self, problem: Problem, inside: NDArray[np.uint8]) -> None:
+    def __init__(self, problem: Problem, exact: bool = False) -> None:
         self.problem = problem
-        self.inside = inside
+        self.inside = np.zeros(problem.shape[1], dtype=np.uint8)
         self.members = np.empty(0, dtype=np.intp)
         self.known = 0
         self.gram = np.empty((0, 0))
-        self.exact = self.rounded = False
+        self.exact, self.rounded = exact, False
         self.damping = FIRST_DAMPING
         self.position = np.full(problem.shape[1] if problem.design.sparse else 0, -1, dtype=np.int32)
 
     def add(self, features: NDArray[np.intp]) -> None:
-        """Append features that are not members yet; one that cannot matter is left out."""
-        features = features[self.problem.norm2[features] > 0.0]
+        """Append features; a member, or one that cannot matter, is left out."""
+        features = features[(self.problem.norm2[features] > 0.0) & (self.inside[features] == 0)]
         self.inside[features] = 1
         new = np.sort(np.concatenate([self.members[self.known :], features]))  # ascending: what the Gram kernel asks
         self.members = np.concatenate([self.members[: self.known], new]).astype(np.intp, copy=False)
@@ -404,7 +428,8 @@ class WorkingSet:
             work = n * size * (size - known)
             dtype = np.float32 if work > LONG_PRODUCT and not self.exact else np.float64
             rows = gram.panel_rows(n, size)
-            panel, part = np.empty(rows * size, dtype), np.empty((size - known) * size, dtype)
+            panel: NDArray[Any] = np.empty(rows * size, dtype)
+            part: NDArray[Any] = np.empty((size - known) * size, dtype)
             at_once = max(rows, GRAM_AT_ONCE // (size * (size - known)))
             for first in range(0, n, at_once):
                 if monitor.out_of_time():
@@ -421,6 +446,23 @@ class WorkingSet:
             return False
         self.exact, self.rounded, self.known = True, False, 0
         return True
+
+    def gradient(self, problem: Problem, w: Vector) -> tuple[Vector, float, float]:
+        """The gradient over all columns, the loss, and what rounding may add to the gap, when all are members.
+
+        From the Gram matrix alone: g = G w - X'y. Entry j errs by some eps sqrt(n) ||x_j|| sum_k |w_k| ||x_k||.
+        """
+        assert problem.product is not None
+        size, members = len(self.members), self.members
+        w_set, product = w[members], problem.product[members]
+        support = np.flatnonzero(w_set)
+        moved = w_set[support] @ self.gram[support, :size]
+        g = np.zeros(len(w))
+        g[members] = moved - product
+        loss = problem.datafit.null_loss + 0.5 * float(w_set @ (moved - 2.0 * product))
+        length = float(np.abs(w_set) @ np.sqrt(problem.norm2[members]))
+        rounding = EPS * np.sqrt(problem.shape[0]) * length * (length + np.sqrt(2.0 * problem.datafit.null_loss))
+        return g, max(loss, 0.0), float(rounding)
 
     def descend(self, problem: Problem, w: Vector, g: Vector, loss: float, target: float, monitor: Monitor) -> int:
         """Coordinate descent and Newton steps on the Gram matrix from w (updated) and its gradient g.

@@ -45,8 +45,8 @@ def as_storage(X: Any) -> Storage:
 
 def measured(storage: Storage, sample_weight: Vector | None, v: Vector) -> tuple[Design, Moments]:
     """The design of a storage, and the moments of its columns, from one read of X."""
-    *found, moments = measure_storage(storage, sample_weight, v)
-    design = _sound(storage, *found)
+    view, fault, where, moments = measure_storage(storage, sample_weight, v)
+    design = _sound(storage, view, fault, where)
     if design.storage is storage:
         return design, moments
     return measured(design.storage, sample_weight, v)  # it was sorted and added up first
