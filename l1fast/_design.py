@@ -140,12 +140,12 @@ class Design:
 class Moments(NamedTuple):
     """What the check of X sums up on its way, one number for each column.
 
-    total = sum_i s_i x_ij,   square = sum_i s_i x_ij^2,   product = sum_i v_i x_ij
+    square = sum_i s_i x_ij^2,   product = sum_i v_i x_ij,   total = sum_i s_i x_ij, where it was wanted
     """
 
-    total: Vector
     square: Vector
     product: Vector
+    total: Vector | None = None
 
 
 def checked(storage: Storage) -> Design:
@@ -162,15 +162,15 @@ def check_storage(storage: Storage) -> tuple[object | None, str, int]:
 
 
 def measure_storage(
-    storage: Storage, sample_weight: Vector | None, v: Vector
+    storage: Storage, sample_weight: Vector | None, v: Vector, totals: bool
 ) -> tuple[object | None, str, int, Moments]:
     """`check_storage` and, from the same read of X, the moments of the columns for s and v."""
     sparse_x, p = storage.indices is not None, storage.shape[1]
-    room = np.empty((p, 3) if sparse_x else (3, p))
+    room = np.empty((p, 4 if totals else 2) if sparse_x else (3 if totals else 2, p))
     found = check.check_matrix(
         storage.values, storage.indices, storage.starts, *storage.shape, storage.by_rows, sample_weight, v, room
     )
-    return *found, Moments(*np.ascontiguousarray(room.T if sparse_x else room))
+    return *found, Moments(*np.ascontiguousarray(room.T[:3] if sparse_x else room))
 
 
 def join_notes(*notes: str) -> str:

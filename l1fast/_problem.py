@@ -78,7 +78,7 @@ class Problem:
         """
         weight, total = datafit.sample_weight, datafit.total_weight
         mean, norm2, product = None, moments.square, moments.product
-        if datafit.fit_intercept:
+        if moments.total is not None:
             mean = moments.total / total
             norm2 = moments.square - total * mean * mean
             if np.any(norm2 < CANCELLED * moments.square):

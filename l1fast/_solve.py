@@ -223,7 +223,7 @@ def make_problem(
     datafit = LeastSquares(as_vector("y", y, n), weight, as_flag("fit_intercept", fit_intercept))
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         null = datafit.null_loss
-        design, moments = measured(storage, weight, datafit.weighted)
+        design, moments = measured(storage, weight, datafit.weighted, datafit.fit_intercept)
         problem = Problem.of(design, moments, datafit, penalty, n_threads)
         norm2 = problem.norm2
     centred = datafit.centred if weight is None else datafit.centred[weight > 0.0]

@@ -43,13 +43,13 @@ def as_storage(X: Any) -> Storage:
     return storage
 
 
-def measured(storage: Storage, sample_weight: Vector | None, v: Vector) -> tuple[Design, Moments]:
+def measured(storage: Storage, sample_weight: Vector | None, v: Vector, totals: bool) -> tuple[Design, Moments]:
     """The design of a storage, and the moments of its columns, from one read of X."""
-    view, fault, where, moments = measure_storage(storage, sample_weight, v)
+    view, fault, where, moments = measure_storage(storage, sample_weight, v, totals)
     design = _sound(storage, view, fault, where)
     if design.storage is storage:
         return design, moments
-    return measured(design.storage, sample_weight, v)  # it was sorted and added up first
+    return measured(design.storage, sample_weight, v, totals)  # it was sorted and added up first
 
 
 def _sound(storage: Storage, view: object | None, fault: str, where: int) -> Design:

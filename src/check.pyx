@@ -32,25 +32,25 @@ cdef extern from "moments.h" nogil:
     void slice_f "l1fast_moments_slice_f"(const float* x, const double* s, const double* v, Py_ssize_t n, double* out)
     void slice_d "l1fast_moments_slice_d"(const double* x, const double* s, const double* v, Py_ssize_t n, double* out)
     void rows_f "l1fast_moments_rows_f"(const float* x, Py_ssize_t stride, int m, const double* s, const double* v,
-                                        double* sum, double* square, double* product, Py_ssize_t p)
+                                        double* square, double* product, double* sum, Py_ssize_t p)
     void rows_d "l1fast_moments_rows_d"(const double* x, Py_ssize_t stride, int m, const double* s, const double* v,
-                                        double* sum, double* square, double* product, Py_ssize_t p)
+                                        double* square, double* product, double* sum, Py_ssize_t p)
     void slice_fi "l1fast_moments_slice_fi"(const float* x, const int32_t* index, const double* s, const double* v,
-                                            Py_ssize_t n, double* out)
+                                            Py_ssize_t n, int width, double* out)
     void slice_fl "l1fast_moments_slice_fl"(const float* x, const int64_t* index, const double* s, const double* v,
-                                            Py_ssize_t n, double* out)
+                                            Py_ssize_t n, int width, double* out)
     void slice_di "l1fast_moments_slice_di"(const double* x, const int32_t* index, const double* s, const double* v,
-                                            Py_ssize_t n, double* out)
+                                            Py_ssize_t n, int width, double* out)
     void slice_dl "l1fast_moments_slice_dl"(const double* x, const int64_t* index, const double* s, const double* v,
-                                            Py_ssize_t n, double* out)
+                                            Py_ssize_t n, int width, double* out)
     void row_fi "l1fast_moments_row_fi"(const float* x, const int32_t* index, double s, double v, double* out,
-                                        Py_ssize_t n)
+                                        int width, Py_ssize_t n)
     void row_fl "l1fast_moments_row_fl"(const float* x, const int64_t* index, double s, double v, double* out,
-                                        Py_ssize_t n)
+                                        int width, Py_ssize_t n)
     void row_di "l1fast_moments_row_di"(const double* x, const int32_t* index, double s, double v, double* out,
-                                        Py_ssize_t n)
+                                        int width, Py_ssize_t n)
     void row_dl "l1fast_moments_row_dl"(const double* x, const int64_t* index, double s, double v, double* out,
-                                        Py_ssize_t n)
+                                        int width, Py_ssize_t n)
 
 cdef enum Fault:
     SOUND
@@ -98,16 +98,17 @@ cdef const void* data_of(object array, str formats, char* found) except? NULL:
 
 
 cdef (Fault, Py_ssize_t) scan(const MatrixView* X, Py_ssize_t n_indices, Py_ssize_t n_values, const double* s,
-                              const double* v, double* moments) noexcept nogil:
+                              const double* v, double* moments, int width) noexcept nogil:
     """The first rule of the module's docstring that X breaks, and where; the moments on the way.
 
-    A block of slices is checked, and while it is in cache its moments are added up. moments is written, or NULL.
+    A block of slices is checked, and while it is in cache its moments are added up. moments is written, or NULL; width
+    numbers belong to a column.
     """
     cdef Py_ssize_t k, first = 0, last, begin, end, where
     cdef bint canonical = True
     cdef Fault fault
     if not X.sparse:
-        return scan_dense(X, s, v, moments)
+        return scan_dense(X, s, v, moments, width)
     if slice_start(X, 0) != 0:
         return FIRST_START, 0
     for k in range(X.n_slices):
@@ -117,7 +118,7 @@ cdef (Fault, Py_ssize_t) scan(const MatrixView* X, Py_ssize_t n_indices, Py_ssiz
     if end > n_indices or end > n_values:
         return LAST_START, X.n_slices
     if moments != NULL and X.by_rows:
-        clear(moments, MOMENTS * X.length)
+        clear(moments, width * X.length)
     while first < X.n_slices:
         begin = slice_start(X, first)
         last = first + 1
@@ -130,12 +131,11 @@ cdef (Fault, Py_ssize_t) scan(const MatrixView* X, Py_ssize_t n_indices, Py_ssiz
             return fault, where
         if moments != NULL:
             for k in range(first, last):
-                sparse_moments(X, k, s, v, moments)
+                sparse_moments(X, k, s, v, moments, width)
         first = last
     return (SOUND if canonical else NOT_CANONICAL), 0
 
 
-cdef Py_ssize_t MOMENTS = 3
 cdef Py_ssize_t BLOCK = 4096            # entries checked, then summed: they stay in the first cache
 
 
@@ -173,8 +173,8 @@ cdef (Fault, Py_ssize_t) block_fault(const MatrixView* X, Py_ssize_t first, Py_s
 
 
 cdef void sparse_moments(const MatrixView* X, Py_ssize_t k, const double* s, const double* v,
-                         double* moments) noexcept nogil:
-    """The part of slice k in the moments of the columns, n_features x 3; by columns it is all of column k's."""
+                         double* moments, int width) noexcept nogil:
+    """The part of slice k in the moments of the columns, n_features x width; by columns it is all of column k's."""
     cdef Py_ssize_t e = slice_start(X, k), size = slice_size(X, k)
     cdef const float* f = <const float*> X.values + e
     cdef const double* d = <const double*> X.values + e
@@ -186,53 +186,54 @@ cdef void sparse_moments(const MatrixView* X, Py_ssize_t k, const double* s, con
         target = v[k] if v != NULL else 0.0
         if X.wide_indices:
             if X.single:
-                row_fl(f, l, weight, target, moments, size)
+                row_fl(f, l, weight, target, moments, width, size)
             else:
-                row_dl(d, l, weight, target, moments, size)
+                row_dl(d, l, weight, target, moments, width, size)
         elif X.single:
-            row_fi(f, i, weight, target, moments, size)
+            row_fi(f, i, weight, target, moments, width, size)
         else:
-            row_di(d, i, weight, target, moments, size)
+            row_di(d, i, weight, target, moments, width, size)
         return
-    moments += MOMENTS * k
+    moments += width * k
     if X.wide_indices:
         if X.single:
-            slice_fl(f, l, s, v, size, moments)
+            slice_fl(f, l, s, v, size, width, moments)
         else:
-            slice_dl(d, l, s, v, size, moments)
+            slice_dl(d, l, s, v, size, width, moments)
     elif X.single:
-        slice_fi(f, i, s, v, size, moments)
+        slice_fi(f, i, s, v, size, width, moments)
     else:
-        slice_di(d, i, s, v, size, moments)
+        slice_di(d, i, s, v, size, width, moments)
 
 
 cdef (Fault, Py_ssize_t) scan_dense(const MatrixView* X, const double* s, const double* v,
-                                    double* moments) noexcept nogil:
-    """The same for a dense X, moments 3 x n_features. Finite sums of squares prove that every entry is finite."""
+                                    double* moments, int width) noexcept nogil:
+    """The same for a dense X, moments width x n_features. Finite sums of squares prove that every entry is finite."""
     cdef Py_ssize_t p = n_features(X), k, j
     cdef double column[3]
+    cdef double* total = moments + 2 * p if width > 2 else NULL
     cdef int m
     if moments == NULL:
         return find_infinite_dense(X)
-    clear(moments, MOMENTS * p)
+    clear(moments, width * p)
     if X.by_rows:
         for k in range(0, X.n_slices, 4):
             m = <int> min(4, X.n_slices - k)
             if X.single:
                 rows_f(<const float*> X.values + k * X.stride, X.stride, m, s + k if s != NULL else NULL,
-                       v + k if v != NULL else NULL, moments, moments + p, moments + 2 * p, p)
+                       v + k if v != NULL else NULL, moments, moments + p, total, p)
             else:
                 rows_d(<const double*> X.values + k * X.stride, X.stride, m, s + k if s != NULL else NULL,
-                       v + k if v != NULL else NULL, moments, moments + p, moments + 2 * p, p)
+                       v + k if v != NULL else NULL, moments, moments + p, total, p)
     else:
         for k in range(p):
             if X.single:
                 slice_f(<const float*> X.values + k * X.stride, s, v, X.length, column)
             else:
                 slice_d(<const double*> X.values + k * X.stride, s, v, X.length, column)
-            for j in range(MOMENTS):
+            for j in range(width):
                 moments[j * p + k] = column[j]
-    if not all_finite_d(moments, MOMENTS * p):
+    if not all_finite_d(moments, width * p):
         return find_infinite_dense(X)
     return SOUND, 0
 
@@ -262,8 +263,8 @@ def check_matrix(values, indices, starts, Py_ssize_t n_rows, Py_ssize_t n_column
 
     values : 2-D (dense) or 1-D (sparse) array of float32 or float64, native byte order, aligned; a dense slice is
         contiguous. indices, starts : 1-D arrays of int32 or int64, or None when X is dense. All are read only.
-    moments : None, or room for sum s x, sum s x^2 and sum v x of each column, written (of use only when X is sound):
-        n_columns x 3 when X is sparse, 3 x n_columns when it is dense.
+    moments : None, or room for sum s x^2, sum v x and, if there is more, sum s x of each column, written (of use only
+        when X is sound): n_columns x 2 or 4 when X is sparse, 2 or 3 x n_columns when it is dense.
     sample_weight, v : s and v, n_rows numbers each, or None for ones and zeros; read.
 
     Returns
@@ -280,6 +281,7 @@ def check_matrix(values, indices, starts, Py_ssize_t n_rows, Py_ssize_t n_column
     cdef const double* s = vector(sample_weight, n_rows) if sample_weight is not None else NULL
     cdef const double* target = vector(v, n_rows) if v is not None else NULL
     cdef double* room = NULL
+    cdef int width = 2
     view.n_slices = n_rows if by_rows else n_columns
     view.length = n_columns if by_rows else n_rows
     view.by_rows = by_rows
@@ -305,11 +307,12 @@ def check_matrix(values, indices, starts, Py_ssize_t n_rows, Py_ssize_t n_column
             raise ValueError("values must have the shape of X and contiguous slices")
         view.stride = values.strides[not by_rows] // values.itemsize
     if moments is not None:
-        if moments.shape[view.sparse] != MOMENTS or moments.shape[not view.sparse] != n_columns:
-            raise ValueError("moments must be n_columns x 3 when X is sparse, 3 x n_columns when it is dense")
+        width = <int> moments.shape[view.sparse]
+        if (width != 2 and width != (4 if view.sparse else 3)) or moments.shape[not view.sparse] != n_columns:
+            raise ValueError("moments must be n_columns x 2 or 4 when X is sparse, 2 or 3 x n_columns when it is dense")
         room = &moments[0, 0] if n_columns > 0 else NULL
     with nogil:
-        fault, where = scan(&view, n_indices, n_values, s, target, room)
+        fault, where = scan(&view, n_indices, n_values, s, target, room, width)
     if fault != SOUND:
         return None, FAULTS[fault], where
     X = <MatrixView*> PyMem_Malloc(sizeof(MatrixView))
