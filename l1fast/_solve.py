@@ -347,13 +347,14 @@ def _certify(problem: Problem, w: Vector) -> tuple[Vector, Certificate, Vector]:
     pushed = np.abs(slope[free]) > _rounding(problem, free)
     side = _side(problem, free, -slope[free])
     bounded = np.isfinite(side)
-    outwards = np.where(bounded & pushed, -slope[free] * (side - w[free]), 0.0)
+    counted = bounded & pushed
+    outwards = slope[free[counted]] @ (w[free] - side)[counted]
     slope[free[bounded]] = 0.0  # the kernel does without them: see outwards
     better = problem.certify(w, slope, rest)
     if np.any(pushed & ~bounded) or (better.scale < 0.0 and np.any(pushed)):
         return w, certificate._replace(gap=certificate.objective, scale=0.0), np.zeros(n)
     moved = rho - q
-    gap = better.gap + better.scale * float(outwards.sum())
+    gap = better.gap + better.scale * float(outwards)
     gap += 0.5 * inner(moved, moved) - (1.0 - better.scale) * inner(moved, rho)
     return w, certificate._replace(gap=max(gap, 0.0), scale=better.scale), -better.scale * rho
 

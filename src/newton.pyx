@@ -1,14 +1,14 @@
 """Newton steps on the sign pattern of a working set's problem.
 
-With the signs of the non-zero coefficients S held fixed, and those held at a bound that F pushes them against, the
-objective is a quadratic, whose minimiser is one solve away:
+With the signs of the non-zero coefficients S held fixed, and the coefficients at a bound where they are, the objective
+is a quadratic, whose minimiser is one solve away:
 
     (G_SS + l2 V + damping diag(G_SS)) d = -(g_S + lam v sign(w_S) + l2 v w_S)
 
 w moves along d and a coefficient that reaches zero or a bound on the way stays there; the walk ends at the first minimum of the
 piecewise quadratic (the breakpoints are walked one by one, so the search is exact). Damping as in Levenberg (1944): it
-falls when the whole step could be made, and rises when the walk ended early. Coordinate descent lets coefficients in
-again.
+falls when the whole step could be made, and rises when the walk ended early. Coordinate descent lets coefficients move
+again: with those at a bound in S, even if F pushes them inwards, columns much alike would stop the walk at once.
 """
 
 from libc.math cimport INFINITY
@@ -45,7 +45,7 @@ def step(object capsule, const double[:, ::1] G, const double[:, ::1] penalties,
         return loss, damping
     penalty = restricted(&P.penalty, &penalties[0, 0], size)
     for k in range(size):
-        if may_move(&penalty, k, w[k], g[k]) and (w[k] != 0.0 or G[k, k] > 0.0):
+        if may_move(&penalty, k, w[k]) and (w[k] != 0.0 or G[k, k] > 0.0):
             support[m] = k
             m += 1
     if m == 0:
@@ -81,12 +81,9 @@ cdef inline double slope_of(const Penalty* penalty, Py_ssize_t k, double u, doub
     return g + penalty.l2 * weight_of(penalty, k) * u + (l1 if u > 0.0 else -l1 if u < 0.0 else 0.0)
 
 
-cdef inline bint may_move(const Penalty* penalty, Py_ssize_t k, double u, double g) noexcept nogil:
-    """Whether F is smooth at u and falls to a side that is within the bounds."""
-    cdef double slope = slope_of(penalty, k, u, g)
-    if u == 0.0 and penalty.lam * weight_of(penalty, k) > 0.0:
-        return False
-    return not (slope <= 0.0 and u >= upper_of(penalty, k)) and not (slope >= 0.0 and u <= lower_of(penalty, k))
+cdef inline bint may_move(const Penalty* penalty, Py_ssize_t k, double u) noexcept nogil:
+    """Whether a coefficient u lies between its bounds and not at the kink."""
+    return lower_of(penalty, k) < u < upper_of(penalty, k) and (u != 0.0 or penalty.lam * weight_of(penalty, k) == 0.0)
 
 
 cdef inline double barrier(const Penalty* penalty, Py_ssize_t k, double u, double d) noexcept nogil:

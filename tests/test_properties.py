@@ -26,7 +26,9 @@ def cvxpy_objective(problem):
     w, b = cvxpy.Variable(problem.p), cvxpy.Variable() if problem.fit_intercept else 0.0
     loss = cvxpy.sum_squares(cvxpy.multiply(np.sqrt(s), X @ w + b - y)) / 2
     penalty = float(problem.lam) * v @ cvxpy.abs(w) + float(problem.l2) / 2 * v @ cvxpy.square(w)
-    constraints = [w >= 0] if problem.positive else []
+    below, above = np.flatnonzero(np.isfinite(problem.lower)), np.flatnonzero(np.isfinite(problem.upper))
+    constraints = [w[below] >= problem.lower[below].astype(float)] if below.size else []
+    constraints += [w[above] <= problem.upper[above].astype(float)] if above.size else []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the notices of its own dependencies
         accuracy = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-11)
