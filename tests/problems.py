@@ -186,7 +186,9 @@ STORAGES = DENSE | SPARSE
 
 
 def arrays_of(value):
-    """The arrays that hold ``value``: one for dense input, three for CSR and CSC, none for anything else."""
+    """The arrays that hold ``value``: one for dense input, three for CSR and CSC, those of a tuple's parts, or none."""
+    if isinstance(value, tuple):
+        return [array for part in value for array in arrays_of(part)]
     if isinstance(value, np.ndarray):
         return [value]
     return [getattr(value, name) for name in ("data", "indices", "indptr", "coef", "dual") if hasattr(value, name)]
