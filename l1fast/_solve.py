@@ -126,6 +126,8 @@ def solve(
     array([2., 0.])
     >>> result.converged
     True
+    >>> l1fast.solve(X, [3.0, 0.5, 1.0], lam=1.0, bounds=(0.0, [1.5, np.inf])).coef
+    array([1.5, 0. ])
     """
     began = time.perf_counter()
     tol = as_number("tol", tol)
@@ -192,7 +194,8 @@ def lam_max(
     """The smallest lam at which every penalised coefficient is 0: max_j |x_j'(s r)| / v_j.
 
     r is the residual of the best fit by the intercept and the unpenalised columns alone; a correlation counts only
-    where the bounds leave its coefficient room on that side (with ``positive``, above 0). Parameters as in `solve`. One read of X (a small solve more when some weights are 0).
+    where the bounds leave its coefficient room on that side (with ``positive``, above 0). Parameters as in `solve`.
+    One read of X (a small solve more when some weights are 0).
 
     Examples
     --------
@@ -368,15 +371,18 @@ def _side(problem: Problem, features: NDArray[np.intp], c: Vector) -> Vector:
 
 def _rounding(problem: Problem, features: NDArray[np.intp]) -> Vector:
     """What rounding may leave of the correlation of each feature with a residual that is orthogonal to it."""
-    rounding: Vector = ROUNDING * np.sqrt(problem.norm2[features] * 2.0 * problem.datafit.null_loss * problem.shape[0])
+    square = problem.norm2[features]
+    if problem.mean is not None:  # the columns are not centred in memory
+        square = square + problem.datafit.total_weight * problem.mean[features] ** 2
+    rounding: Vector = ROUNDING * np.sqrt(square * 2.0 * problem.datafit.null_loss * problem.shape[0])
     return rounding
 
 
 def _settle(problem: Problem, free: NDArray[np.intp], w: Vector, q: Vector) -> tuple[Vector, Vector]:
     """The best w_free for the rest of w within the bounds, and q there. w and its own q are not touched.
 
-    First guess: the coefficients that are at a bound in w stay there. Where that is not the answer, an active-set method
-    finds which ones do (Stark and Parker, Comput. Stat. 1995: BVLS), and the guess is made once more from there.
+    First guess: the coefficients that are at a bound in w stay there. Where that is not the answer, an active-set
+    method finds which ones do (Stark and Parker, Comput. Stat. 1995), and the guess is made once more from there.
     """
     fitted, moved, best = _settle_inside(problem, free, w[free], q)
     if best:
@@ -390,9 +396,7 @@ def _settle(problem: Problem, free: NDArray[np.intp], w: Vector, q: Vector) -> t
     return fitted, q + moved
 
 
-def _settle_inside(
-    problem: Problem, free: NDArray[np.intp], fitted: Vector, q: Vector
-) -> tuple[Vector, Vector, bool]:
+def _settle_inside(problem: Problem, free: NDArray[np.intp], fitted: Vector, q: Vector) -> tuple[Vector, Vector, bool]:
     """w_free = fitted with its part strictly inside the bounds at its best, what that adds to q, and if all is best."""
     lower, upper = problem.penalty.bounds(free)
     inside = (lower < fitted) & (fitted < upper)

@@ -190,9 +190,7 @@ def _explain(storage: Storage, fault: str, where: int) -> str:
     )
 
 
-def as_vector(
-    name: str, value: Any, length: int, *, least: float = -math.inf, infinite: bool = False
-) -> Vector:
+def as_vector(name: str, value: Any, length: int, *, least: float = -math.inf, infinite: bool = False) -> Vector:
     """A copy of value as a float64 vector of that length: finite unless infinite is allowed, no entry below least.
 
     A copy always: what a callback does to the original does not reach a running solve.
@@ -234,7 +232,9 @@ def as_bounds(bounds: Any, positive: bool, length: int) -> tuple[Vector, Vector]
     for side, values, beyond, must in (("lower", lower, lower > 0.0, "<= 0"), ("upper", upper, upper < 0.0, ">= 0")):
         if beyond.any():
             j = int(beyond.argmax())
-            raise ValueError(f"the {side} bound of coefficient {j} in bounds is {values[j]}; it must be {must}: w = 0 stays allowed")
+            raise ValueError(
+                f"the {side} bound of coefficient {j} in bounds is {values[j]}; it must be {must}: w = 0 stays allowed"
+            )
     if not (np.isfinite(lower).any() or np.isfinite(upper).any()):
         return None, None
     return lower, upper

@@ -472,7 +472,9 @@ def test_column_descent(storage, option):
 
 def test_descent_on_nothing():
     made, none = case(storage="F-f8"), np.empty(0)
-    assert coordinate_descent.gram_descent(made.capsule, np.empty((0, 0)), none, np.empty((3, 0)), none, none, 2.5, 0.0, 9) == (0, 0.0, 2.5)
+    assert coordinate_descent.gram_descent(
+        made.capsule, np.empty((0, 0)), none, np.empty((3, 0)), none, none, 2.5, 0.0, 9
+    ) == (0, 0.0, 2.5)
     w, q = np.zeros(23), np.zeros(37)
     rest = none, none, none, np.empty((3, 0))
     assert coordinate_descent.column_descent(made.capsule, none.astype(np.intp), w, q, 0.0, 9, *rest) == (0, 0.0)

@@ -70,7 +70,10 @@ def random_problems(draw):
     X, y = draw(hnp.arrays(np.float64, (n, p), elements=elements)), draw(hnp.arrays(np.float64, n, elements=elements))
     chosen = {"fit_intercept": draw(st.booleans())}
     if draw(st.booleans()):
-        chosen["bounds"] = (-draw(hnp.arrays(np.float64, p, elements=room)), draw(hnp.arrays(np.float64, p, elements=room)))
+        chosen["bounds"] = (
+            -draw(hnp.arrays(np.float64, p, elements=room)),
+            draw(hnp.arrays(np.float64, p, elements=room)),
+        )
     elif draw(st.booleans()):
         chosen["positive"] = True
     if draw(st.booleans()):

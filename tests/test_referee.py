@@ -38,7 +38,9 @@ def certificate(problem, coef, intercept):
 
 
 @pytest.mark.parametrize("solver", NAIVE)
-@pytest.mark.parametrize("option", [name for name in problems.OPTIONS if "free" not in name and not name.endswith("all")])
+@pytest.mark.parametrize(
+    "option", [name for name in problems.OPTIONS if "free" not in name and not name.endswith("all")]
+)
 def test_naive_twins_reach_the_optimum(solver, option):
     X, y = problems.make()
     options = problems.options(option, *X.shape)

@@ -180,7 +180,9 @@ def test_positive_is_a_bound(reference, solver):
     X, y, lam, _ = reference
     positive = l1fast.solve(X, y, lam, positive=True, solver=solver)
     for bounds in ((0, None), (0.0, np.inf), [np.zeros(X.shape[1]), None], (-0.0, np.full(X.shape[1], np.inf))):
-        assert problems.fingerprint(l1fast.solve(X, y, lam, bounds=bounds, solver=solver)) == problems.fingerprint(positive)
+        assert problems.fingerprint(l1fast.solve(X, y, lam, bounds=bounds, solver=solver)) == problems.fingerprint(
+            positive
+        )
         assert l1fast.lam_max(X, y, bounds=bounds) == l1fast.lam_max(X, y, positive=True)
 
 
