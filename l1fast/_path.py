@@ -23,6 +23,7 @@ from l1fast._problem import Certificate, Problem
 from l1fast._result import ConvergenceWarning, PathCallback, PathResult, PathState, Status
 from l1fast._solve import (
     CURES,
+    Bounds,
     critical_strength,
     make_problem,
     null_fit,
@@ -59,6 +60,7 @@ def path(
     fit_intercept: bool = False,
     penalty_weights: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
+    bounds: Bounds | None = None,
     positive: bool = False,
     n_threads: int | None = None,
     on_progress: PathCallback | None = None,
@@ -69,7 +71,7 @@ def path(
 
     Parameters
     ----------
-    X, y, solver, tol, fit_intercept, penalty_weights, sample_weight, positive, n_threads
+    X, y, solver, tol, fit_intercept, penalty_weights, sample_weight, bounds, positive, n_threads
         As in `solve`.
     lams : array-like, optional
         Strengths >= 0 in any order; they are solved from the largest down. Default: n_lams values from `lam_max` to
@@ -131,7 +133,7 @@ def path(
     most = None if max_iter is None else as_count("max_iter", max_iter)
     storage = as_storage(X)
     smallest = 1.0 if asked is None else float(asked.min(initial=1.0))
-    penalty = read_penalty(smallest, 0.0, penalty_weights, storage.shape[1], as_flag("positive", positive))
+    penalty = read_penalty(smallest, 0.0, penalty_weights, bounds, as_flag("positive", positive), storage.shape[1])
     problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, thread_count(n_threads, storage))
     if asked is None:
         largest = critical_strength(problem)
@@ -252,7 +254,7 @@ class Walk:
         if point is None or working is None or not np.isfinite(self.lam):
             return
         weights = self.problem.penalty.weights
-        slope = -point.g if self.problem.penalty.positive else np.abs(point.g)
+        slope = self.problem.penalty.pull(-point.g)
         likely = np.flatnonzero(slope > (2.0 * lam - self.lam) * (1.0 if weights is None else weights))
         if isinstance(self.algorithm, CD) and len(likely) + len(working.members) <= self.algorithm.gram_limit:
             working.add(likely)

@@ -108,7 +108,8 @@ class Problem:
             penalty.weights,
             penalty.lam,
             penalty.l2,
-            penalty.positive,
+            penalty.lower,
+            penalty.upper,
         )
         return cls(design, datafit, penalty, mean, norm2, n_threads, capsule, product)
 

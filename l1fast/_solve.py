@@ -1,6 +1,6 @@
 """solve() and lam_max(): validate, choose, run, certify.
 
-minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
+minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2),   lower <= w <= upper
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, ConvergenceWarning, History, Result, Status
 from l1fast._solvers import Carry, Monitor, Outcome, Solver, choose, named
-from l1fast._validation import as_count, as_flag, as_number, as_storage, as_vector, measured
+from l1fast._validation import as_bounds, as_count, as_flag, as_number, as_storage, as_vector, measured
 
 Vector = NDArray[np.float64]
+Bounds = tuple[ArrayLike | None, ArrayLike | None]
 
 ENTRIES_PER_THREAD = 1_000_000
 """Stored entries below which another thread costs more than it brings."""
@@ -49,6 +50,7 @@ def solve(
     penalty_weights: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     positive: bool = False,
+    bounds: Bounds | None = None,
     start: ArrayLike | Result | None = None,
     n_threads: int | None = None,
     callback: Callback | None = None,
@@ -56,7 +58,7 @@ def solve(
 ) -> Result:
     """Solve the Lasso or elastic net to a certified duality gap.
 
-    minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
+    minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2),   lower <= w <= upper
 
     Parameters
     ----------
@@ -82,9 +84,12 @@ def solve(
     sample_weight : array-like, shape (n_samples,), optional
         s >= 0; 0 drops a row. Default: ones.
     positive : bool
-        Ask for w >= 0.
+        Ask for w >= 0; short for ``bounds=(0, None)``.
+    bounds : (lower, upper), optional
+        lower <= w <= upper; each a number for all coefficients, an array of shape (n_features,) or None for no bound.
+        lower <= 0 <= upper, so that w = 0 stays allowed; -inf and inf stand for no bound. Default: no bounds.
     start : array-like of shape (n_features,), or Result, optional
-        Where to start; default 0.
+        Where to start; default 0. Entries outside the bounds are moved to the bound.
     n_threads : int, optional
         Threads of the sweeps over X at most; small problems use one. Default: L1FAST_NUM_THREADS, else 1: threads
         pay for FISTA on dense data and little elsewhere, and on a busy machine they wait for each other.
@@ -121,6 +126,8 @@ def solve(
     array([2., 0.])
     >>> result.converged
     True
+    >>> l1fast.solve(X, [3.0, 0.5, 1.0], lam=1.0, bounds=(0.0, [1.5, np.inf])).coef
+    array([1.5, 0. ])
     """
     began = time.perf_counter()
     tol = as_number("tol", tol)
@@ -133,7 +140,7 @@ def solve(
     strengths, positive = (as_number("lam", lam), as_number("l2", l2)), as_flag("positive", positive)
     storage = as_storage(X)
     n_features = storage.shape[1]
-    penalty = read_penalty(*strengths, penalty_weights, n_features, positive)
+    penalty = read_penalty(*strengths, penalty_weights, bounds, positive, n_features)
     problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, thread_count(n_threads, storage))
     design = problem.design
     w = null_fit(problem) if start is None else _start(start, problem)
@@ -176,11 +183,13 @@ def lam_max(
     penalty_weights: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     positive: bool = False,
+    bounds: Bounds | None = None,
 ) -> float:
     """The smallest lam at which every penalised coefficient is 0: max_j |x_j'(s r)| / v_j.
 
-    r is the residual of the best fit by the intercept and the unpenalised columns alone; with ``positive`` only
-    correlations above 0 count. Parameters as in `solve`. One read of X (a small solve more when some weights are 0).
+    r is the residual of the best fit by the intercept and the unpenalised columns alone; a correlation counts only
+    where the bounds leave its coefficient room on that side (with ``positive``, above 0). Parameters as in `solve`.
+    One read of X (a small solve more when some weights are 0).
 
     Examples
     --------
@@ -189,7 +198,7 @@ def lam_max(
     4.0
     """
     storage = as_storage(X)
-    penalty = read_penalty(1.0, 0.0, penalty_weights, storage.shape[1], as_flag("positive", positive))
+    penalty = read_penalty(1.0, 0.0, penalty_weights, bounds, as_flag("positive", positive), storage.shape[1])
     problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, 1)
     return critical_strength(problem)
 
@@ -204,7 +213,7 @@ def critical_strength(problem: Problem) -> float:
         free = np.flatnonzero(weights == 0.0)
         if free.size:
             g = problem.correlate(_settle(problem, free, w, q)[1])
-    slope = -g if problem.penalty.positive else np.abs(g)
+    slope = problem.penalty.pull(-g)
     rounding = ROUNDING * np.sqrt(problem.norm2) * np.sqrt(2.0 * problem.datafit.null_loss)
     slope[slope <= rounding] = 0.0
     if weights is not None:
@@ -256,12 +265,17 @@ def read_solver(solver: str | Solver) -> tuple[Solver, str] | None:
 
 
 def read_penalty(
-    lam: float, l2: float, penalty_weights: ArrayLike | None, n_features: int, positive: bool
+    lam: float,
+    l2: float,
+    penalty_weights: ArrayLike | None,
+    bounds: Bounds | None,
+    positive: bool,
+    n_features: int,
 ) -> ElasticNet:
-    """The penalty from what the user gave, the weights checked here."""
+    """The penalty from what the user gave, the weights and bounds checked here."""
     weights = penalty_weights
     checked = None if weights is None else as_vector("penalty_weights", weights, n_features, least=0.0)
-    return ElasticNet(lam, l2, checked, positive)
+    return ElasticNet(lam, l2, checked, *as_bounds(bounds, positive, n_features))
 
 
 def null_fit(problem: Problem) -> Vector:
@@ -277,10 +291,10 @@ def null_fit(problem: Problem) -> Vector:
 
 
 def _start(start: ArrayLike | Result, problem: Problem) -> Vector:
-    """A copy of the start, to be worked on; a coefficient that cannot matter begins at 0."""
+    """A copy of the start within the bounds, to be worked on; a coefficient that cannot matter begins at 0."""
     w = as_vector("start", start.coef if isinstance(start, Result) else start, problem.shape[1])
     w[problem.norm2 == 0.0] = 0.0
-    return np.maximum(w, 0.0) if problem.penalty.positive else w
+    return problem.penalty.within(w)
 
 
 def thread_count(n_threads: int | None, storage: Storage) -> int:
@@ -331,10 +345,11 @@ def _certify(problem: Problem, point: Point) -> tuple[Vector, Certificate, Vecto
 
     The gradient is that of `Problem.gradient` at w itself, never one that a solver kept up to date along its way.
 
-    Unpenalised columns U ask for X_U'theta = 0 (<= 0 when positive), which a residual r does only if w_U is the best
-    for the rest of w. So w_U is settled first, and kept if F falls; theta = t rho, with rho the residual there, and
-    ||r - theta||^2 takes the place of (1 - t)^2 ||r||^2 in the gap. What rounding leaves of X_U'theta must be rounding:
-    else theta = 0 certifies, which is always feasible.
+    Unpenalised columns U ask for x_j'theta = 0, or for the sign that pushes w_j against a bound, which a residual r has
+    only if w_U is the best for the rest of w. So w_U is settled first, and kept if F falls; theta = t rho, with rho the
+    residual there, and ||r - theta||^2 takes the place of (1 - t)^2 ||r||^2 in the gap. What is left of x_j'theta
+    without a bound on its side must be rounding: else theta = 0 certifies, which is always feasible. With a bound
+    there, what is more than rounding counts in full.
     """
     n, p = problem.shape
     w, q, g, loss = point
@@ -351,44 +366,95 @@ def _certify(problem: Problem, point: Point) -> tuple[Vector, Certificate, Vecto
         w, q, certificate = settled, there.q, candidate
     inner = problem.datafit.inner
     rest, slope = 0.5 * inner(rho, rho), problem.correlate(rho)
-    excess = np.maximum(-slope[free], 0.0) if problem.penalty.positive else np.abs(slope[free])
-    rounding = ROUNDING * np.sqrt(problem.norm2[free] * 2.0 * problem.datafit.null_loss)
-    if np.any(excess > rounding * np.sqrt(n)):
-        return w, certificate._replace(gap=certificate.objective, scale=0.0), np.zeros(n)
+    pushed = np.abs(slope[free]) > _rounding(problem, free)
+    side = _side(problem, free, -slope[free])
+    bounded = np.isfinite(side)
+    counted = bounded & pushed
+    outwards = slope[free[counted]] @ (w[free] - side)[counted]
+    slope[free[bounded]] = 0.0  # the kernel does without them: see outwards
     better = problem.certify(w, slope, rest)
+    if np.any(pushed & ~bounded) or (better.scale < 0.0 and np.any(pushed)):
+        return w, certificate._replace(gap=certificate.objective, scale=0.0), np.zeros(n)
     moved = rho - q
-    gap = better.gap + 0.5 * inner(moved, moved) - (1.0 - better.scale) * inner(moved, rho)
+    gap = better.gap + better.scale * float(outwards)
+    gap += 0.5 * inner(moved, moved) - (1.0 - better.scale) * inner(moved, rho)
     return w, certificate._replace(gap=max(gap, 0.0), scale=better.scale), -better.scale * rho
 
 
-def _settle(problem: Problem, free: NDArray[np.intp], w: Vector, q: Vector) -> tuple[Vector, Vector]:
-    """The best w_free for the rest of w, and q there. w and its own q are not touched."""
-    if not problem.penalty.positive:
-        step, moved = _projection(problem, free, q)
-        return w[free] + step, q + moved
-    from scipy.optimize import nnls
+def _side(problem: Problem, features: NDArray[np.intp], c: Vector) -> Vector:
+    """The bound that c = -gradient pushes each of the features towards."""
+    lower, upper = problem.penalty.bounds(features)
+    side: Vector = np.where(c > 0.0, upper, lower)
+    return side
 
+
+def _rounding(problem: Problem, features: NDArray[np.intp]) -> Vector:
+    """What rounding may leave of the correlation of each feature with a residual that is orthogonal to it."""
+    square = problem.norm2[features]
+    if problem.mean is not None:  # the columns are not centred in memory
+        square = square + problem.datafit.total_weight * problem.mean[features] ** 2
+    rounding: Vector = ROUNDING * np.sqrt(square * 2.0 * problem.datafit.null_loss * problem.shape[0])
+    return rounding
+
+
+def _settle(problem: Problem, free: NDArray[np.intp], w: Vector, q: Vector) -> tuple[Vector, Vector]:
+    """The best w_free for the rest of w within the bounds, and q there. w and its own q are not touched.
+
+    First guess: the coefficients that are at a bound in w stay there. Where that is not the answer, an active-set
+    method finds which ones do (Stark and Parker, Comput. Stat. 1995), and the guess is made once more from there.
+    """
+    fitted, moved, best = _settle_inside(problem, free, w[free], q)
+    if best:
+        return fitted, q + moved
     rest, q = w.copy(), np.empty(len(q))
     rest[free] = 0.0
     problem.gradient(rest, q, np.empty(len(w)), problem.scratch())
+    rest[free] = _bounded_least_squares(problem, free, q)
+    problem.gradient(rest, q, np.empty(len(w)), problem.scratch())
+    fitted, moved, _ = _settle_inside(problem, free, rest[free], q)  # what rounding left
+    return fitted, q + moved
+
+
+def _settle_inside(problem: Problem, free: NDArray[np.intp], fitted: Vector, q: Vector) -> tuple[Vector, Vector, bool]:
+    """w_free = fitted with its part strictly inside the bounds at its best, what that adds to q, and if all is best."""
+    lower, upper = problem.penalty.bounds(free)
+    inside = (lower < fitted) & (fitted < upper)
+    step, moved = np.zeros(len(free)), np.zeros(len(q))
+    if inside.any():
+        step[inside], moved = _projection(problem, free[inside], q)
+    made = fitted + step
+    if np.any(made < lower) or np.any(made > upper):
+        return fitted, np.zeros(len(q)), False
+    if inside.all():
+        return made, moved, True
+    c = -problem.correlate(q + moved)[free]
+    pulled = (np.abs(c) > _rounding(problem, free)) & (_side(problem, free, c) != made)
+    return made, moved, not np.any(pulled & ~inside)
+
+
+def _bounded_least_squares(problem: Problem, free: NDArray[np.intp], q: Vector) -> Vector:
+    """The w_free that minimises ||q + s X_U w_free|| in the metric 1/s within the bounds."""
+    from scipy.optimize import lsq_linear
+
+    lower, upper = problem.penalty.bounds(free)
+    size = np.sqrt(problem.norm2[free])
+    movable = np.flatnonzero((size > 0.0) & (lower < upper))
+    fitted = np.zeros(len(free))
+    if not movable.size:
+        return fitted
+    chosen, size = free[movable], size[movable]
     weight = problem.datafit.sample_weight
     root = np.ones(len(q)) if weight is None else np.sqrt(weight)
-    columns = problem.design.columns(free).to_array().astype(np.float64)
+    columns = problem.design.columns(chosen).to_array().astype(np.float64)
     if problem.mean is not None:
-        columns -= problem.mean[free]
+        columns -= problem.mean[chosen]
     columns *= root[:, None]
-    size = np.sqrt(problem.norm2[free])
-    columns /= np.where(size > 0.0, size, 1.0)
-    fitted, _ = nnls(columns, np.divide(-q, root, out=np.zeros(len(q)), where=root > 0.0))
-    q += root * (columns @ fitted)
-    fitted /= np.where(size > 0.0, size, 1.0)
-    active = np.flatnonzero(fitted)
-    if active.size:
-        step, moved = _projection(problem, free[active], q)  # what rounding left on the active columns
-        if np.all(fitted[active] + step >= 0.0):
-            fitted[active] += step
-            q += moved
-    return fitted, q
+    columns /= size
+    target = np.divide(-q, root, out=np.zeros(len(q)), where=root > 0.0)
+    limits = (lower[movable] * size, upper[movable] * size)
+    made = lsq_linear(columns, target, limits, method="bvls", tol=1e-15, max_iter=10 * len(chosen)).x / size
+    fitted[movable] = np.clip(made, lower[movable], upper[movable])
+    return fitted
 
 
 def _projection(problem: Problem, columns: NDArray[np.intp], q: Vector) -> tuple[Vector, Vector]:

@@ -334,7 +334,7 @@ def continuation(problem: Problem, g: Vector) -> list[Problem]:
     penalty = problem.penalty
     if problem.design.sparse or p <= n or penalty.lam == 0.0 or penalty.weights is not None:
         return []
-    largest = float((-g).max() if penalty.positive else np.abs(g).max())
+    largest = float(penalty.pull(-g).max())
     if penalty.lam >= SMALL_STRENGTH * largest:
         return []
     count = int(np.log10(largest / penalty.lam) * STAGES_PER_DECADE)
@@ -475,27 +475,27 @@ class WorkingSet:
             return 0
         members, size, epochs = self.members, len(self.members), 0
         w_set, g_set = w[members], g[members]
-        capsule, gram, weights = problem.capsule, self.gram, penalty_weights(problem, members)
+        capsule, gram, penalties = problem.capsule, self.gram, penalty_rows(problem, members)
         norm2 = gram.diagonal()[:size].copy()
         direction, product, support = np.empty(size), np.empty(size), np.empty(size, dtype=np.intp)
         factor = np.empty(0)
         while True:
             done, gap, loss = coordinate_descent.gram_descent(
-                capsule, gram, norm2, weights, w_set, g_set, loss, target, EPOCHS_A_ROUND
+                capsule, gram, norm2, penalties, w_set, g_set, loss, target, EPOCHS_A_ROUND
             )
             epochs += done
             if gap <= target or done < EPOCHS_A_ROUND or epochs >= MOST_EPOCHS or monitor.out_of_time():
                 break
-            room = (np.count_nonzero(w_set) + np.count_nonzero(problem.penalty.lam * weights == 0.0)) ** 2
+            room = (np.count_nonzero(w_set) + np.count_nonzero(problem.penalty.lam * penalties[0] == 0.0)) ** 2
             if len(factor) < room:
                 factor = np.empty(room)
             damping = self.damping
             for _ in range(STEPS_AT_ONCE if size <= LARGE else STEPS_WHEN_LARGE):
-                before = np.count_nonzero(w_set)
+                before = count_loose(w_set, penalties)
                 loss, self.damping = newton.step(
-                    capsule, gram, weights, w_set, g_set, loss, damping, factor, direction, product, support
+                    capsule, gram, penalties, w_set, g_set, loss, damping, factor, direction, product, support
                 )
-                if np.count_nonzero(w_set) >= before:  # else the walk ended at a zero: solve again for the others
+                if count_loose(w_set, penalties) >= before:  # else the walk ended early: solve again for the others
                     break
         w[members] = w_set
         return epochs
@@ -529,10 +529,17 @@ MOST_EPOCHS = 4_000
 """Epochs on one working set; then the gradient is made afresh."""
 
 
-def penalty_weights(problem: Problem, members: NDArray[np.intp]) -> Vector:
-    """v of the members, ones when there are none."""
-    weights = problem.penalty.weights
-    return np.ones(len(members)) if weights is None else weights[members]
+def penalty_rows(problem: Problem, members: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The penalty of the members as the kernels take it: weights, lower bounds, upper bounds."""
+    penalty, rows = problem.penalty, np.empty((3, len(members)))
+    rows[0] = 1.0 if penalty.weights is None else penalty.weights[members]
+    rows[1], rows[2] = penalty.bounds(members)
+    return rows
+
+
+def count_loose(w_set: Vector, penalties: NDArray[np.float64]) -> int:
+    """How many coefficients are neither 0 nor at a bound."""
+    return int(np.count_nonzero((w_set != 0.0) & (w_set > penalties[1]) & (w_set < penalties[2])))
 
 
 def descend_columns(
@@ -540,11 +547,11 @@ def descend_columns(
 ) -> int:
     """Coordinate descent on the columns of X from w and q (both updated); returns the epochs."""
     size, epochs = len(members), 0
-    norm2, weights = problem.norm2[members], penalty_weights(problem, members)
+    norm2, penalties = problem.norm2[members], penalty_rows(problem, members)
     at_once = max(8, min(MOST_EPOCHS, EPOCHS_AT_ONCE // (4 * problem.design.n_entries + 1000)))
     while True:
         done, gap = coordinate_descent.column_descent(
-            problem.capsule, members, w, q, target, at_once, np.empty(size), np.empty(size), norm2, weights
+            problem.capsule, members, w, q, target, at_once, np.empty(size), np.empty(size), norm2, penalties
         )
         epochs += done
         if gap <= target or done < at_once or epochs >= MOST_EPOCHS or monitor.out_of_time():

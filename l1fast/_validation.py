@@ -208,8 +208,8 @@ def _explain(storage: Storage, fault: str, where: int) -> str:
     )
 
 
-def as_vector(name: str, value: Any, length: int, *, least: float = -math.inf) -> Vector:
-    """A copy of value as a finite float64 vector of that length with no entry below least.
+def as_vector(name: str, value: Any, length: int, *, least: float = -math.inf, infinite: bool = False) -> Vector:
+    """A copy of value as a float64 vector of that length: finite unless infinite is allowed, no entry below least.
 
     A copy always: what a callback does to the original does not reach a running solve.
     """
@@ -222,12 +222,50 @@ def as_vector(name: str, value: Any, length: int, *, least: float = -math.inf) -
         raise ValueError(f"{name} has shape {array.shape}, expected ({length},)")
     made: Vector = np.array(_numeric(name, array), dtype=np.float64)
     if not check.all_finite(made):
-        at = int(np.flatnonzero(~np.isfinite(made))[0])
-        raise ValueError(f"{name}[{at}] is {made[at]}; every entry must be finite")
+        wrong = np.flatnonzero(np.isnan(made) if infinite else ~np.isfinite(made))
+        if wrong.size:
+            must = "a number, or infinite for no bound" if infinite else "finite"
+            raise ValueError(f"{name}[{wrong[0]}] is {made[wrong[0]]}; every entry must be {must}")
     if least > -math.inf and length and made.min() < least:
         at = int(made.argmin())
         raise ValueError(f"{name}[{at}] is {made[at]}; every entry must be at least {least:g}")
     return made
+
+
+def as_bounds(bounds: Any, positive: bool, length: int) -> tuple[Vector, Vector] | tuple[None, None]:
+    """Lower and upper bounds of the coefficients as vectors of that length; both None when all are infinite.
+
+    bounds : pair of number, vector or None each, or None; positive : stands for (0, None).
+    """
+    if bounds is None and not positive:
+        return None, None
+    if positive:
+        if bounds is not None:
+            raise ValueError(f"positive=True means bounds=(0, None), but bounds is {bounds!r} too; give one of the two")
+        bounds = (0.0, None)
+    if not isinstance(bounds, (tuple, list, np.ndarray)) or len(bounds) != 2:
+        raise ValueError(f"bounds is {bounds!r}; give a pair (lower, upper), such as (0, None) or (-1.0, 1.0)")
+    lower = _bound("bounds[0]", bounds[0], length, -np.inf)
+    upper = _bound("bounds[1]", bounds[1], length, np.inf)
+    for side, values, beyond, must in (("lower", lower, lower > 0.0, "<= 0"), ("upper", upper, upper < 0.0, ">= 0")):
+        if beyond.any():
+            j = int(beyond.argmax())
+            raise ValueError(
+                f"the {side} bound of coefficient {j} in bounds is {values[j]}; it must be {must}: w = 0 stays allowed"
+            )
+    if not (np.isfinite(lower).any() or np.isfinite(upper).any()):
+        return None, None
+    return lower, upper
+
+
+def _bound(name: str, value: Any, length: int, absent: float) -> Vector:
+    """One side of the bounds as a vector; a number stands for all coefficients, None for no bound."""
+    if value is None:
+        return np.full(length, absent)
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be a number, a vector or None, got {value!r}")
+    single = isinstance(value, numbers.Real) or (isinstance(value, np.ndarray) and value.ndim == 0)
+    return as_vector(name, np.full(length, value) if single else value, length, infinite=True)
 
 
 def _numeric(name: str, array: NDArray[Any]) -> NDArray[Any]:
@@ -240,7 +278,7 @@ def _numeric(name: str, array: NDArray[Any]) -> NDArray[Any]:
         try:
             if not any(isinstance(entry, (str, bytes, complex)) for entry in array.flat):
                 return array.astype(np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise TypeError(f"{name} holds an entry that is not a number ({error})") from None
     raise TypeError(f"{name} has dtype {array.dtype}; real numbers are needed")
 

@@ -330,8 +330,11 @@ cdef inline const double* vector(const double[::1] v, Py_ssize_t n) except? NULL
 
 
 def pack_problem(matrix, y, sample_weight, mean, double total_weight, norm2, penalty_weight,
-                 double lam, double l2, bint positive):
-    """Join a checked matrix and float64 vectors (or None) into the Problem that kernels take; see problem.pxd."""
+                 double lam, double l2, lower, upper):
+    """Join a checked matrix and float64 vectors (or None) into the Problem that kernels take; see problem.pxd.
+
+    lower, upper : both or neither None.
+    """
     cdef const MatrixView* X = <const MatrixView*> PyCapsule_GetPointer(matrix, b"l1fast.MatrixView")
     cdef Py_ssize_t n = n_samples(X), p = n_features(X)
     cdef Problem made
@@ -344,12 +347,15 @@ def pack_problem(matrix, y, sample_weight, mean, double total_weight, norm2, pen
     made.penalty.lam = lam
     made.penalty.l2 = l2
     made.penalty.weight = vector(penalty_weight, p) if penalty_weight is not None else NULL
-    made.penalty.positive = positive
+    if (lower is None) != (upper is None):
+        raise ValueError("lower and upper must come together")
+    made.penalty.lower = vector(lower, p) if lower is not None else NULL
+    made.penalty.upper = vector(upper, p) if upper is not None else NULL
     cdef Problem* P = <Problem*> PyMem_Malloc(sizeof(Problem))
     if P == NULL:
         raise MemoryError
     P[0] = made
-    return capsule_of(P, b"l1fast.Problem", (matrix, y, sample_weight, mean, norm2, penalty_weight))
+    return capsule_of(P, b"l1fast.Problem", (matrix, y, sample_weight, mean, norm2, penalty_weight, lower, upper))
 
 
 def all_finite(const double[::1] v):

@@ -20,10 +20,11 @@ from problem cimport Problem, gradient, problem_of
 cdef extern from "prox.h" nogil:
     void momentum_step "l1fast_momentum_step"(
         const double* w, double* w_old, const double* g, const double* g_old, double* v, double* dv, double beta,
-        double lipschitz, double lam, double l2, const double* weight, bint positive, Py_ssize_t n)
+        double lipschitz, double lam, double l2, const double* weight, const double* lower, const double* upper,
+        Py_ssize_t n)
     void prox_step "l1fast_prox_step"(
         const double* v, const double* dv, double* w, double lipschitz, double lam, double l2, const double* weight,
-        bint positive, Py_ssize_t n)
+        const double* lower, const double* upper, Py_ssize_t n)
     void step_products "l1fast_step_products"(
         const double* w_new, const double* w, const double* v, const double* g_new, const double* dv, Py_ssize_t n,
         double* out)
@@ -86,7 +87,7 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
                     break
             beta_used = beta
             momentum_step(w, w_old, g, g_old, v, dv, beta, L, P.penalty.lam, P.penalty.l2, P.penalty.weight,
-                          P.penalty.positive, p)
+                          P.penalty.lower, P.penalty.upper, p)
             w, w_old = w_old, w
             g, g_old = g_old, g
             while True:
@@ -101,7 +102,8 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
                     beta = (t_old - 1.0) / t
                 extrapolate(w_old, v, g_old, dv, beta / beta_used if beta_used > 0.0 else 1.0, p)
                 beta_used = beta
-                prox_step(v, dv, w, L, P.penalty.lam, P.penalty.l2, P.penalty.weight, P.penalty.positive, p)
+                prox_step(v, dv, w, L, P.penalty.lam, P.penalty.l2, P.penalty.weight, P.penalty.lower,
+                          P.penalty.upper, p)
             if restart and product[2] > 0.0:
                 t = 1.0
             t_old = t

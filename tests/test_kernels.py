@@ -68,6 +68,8 @@ class Case:
         self.norm2 = (truth.s @ (truth.X - exact_mean) ** 2).astype(float)
         self.gram = ((truth.X - exact_mean).T @ (truth.s[:, None] * (truth.X - exact_mean))).astype(float)
         self.weights = truth.v.astype(float)
+        bounded = np.isfinite([truth.lower, truth.upper]).any()
+        self.lower, self.upper = (truth.lower.astype(float), truth.upper.astype(float)) if bounded else (None, None)
         self.capsule = self.packed()
 
     def packed(self, **changes):
@@ -82,7 +84,8 @@ class Case:
             "penalty_weight": None if (truth.v == 1).all() else self.weights,
             "lam": float(truth.lam),
             "l2": float(truth.l2),
-            "positive": truth.positive,
+            "lower": self.lower,
+            "upper": self.upper,
         }
         return check.pack_problem(*(parts | changes).values())
 
@@ -97,6 +100,15 @@ class Case:
         reach = reach + truth.s * reach.sum() / truth.s.sum()
         g_reach = np.abs(truth.X).T @ reach + means * reach.sum()
         return (q, truth.X.T @ q, q @ error / 2), (reach, g_reach, reach @ (np.abs(error) + 1))
+
+    def within(self, w):
+        """w, moved into the bounds."""
+        return np.clip(w, self.truth.lower, self.truth.upper).astype(float)
+
+    def penalties(self, members):
+        """The penalty of a working set as the kernels take it."""
+        truth = self.truth
+        return np.array([part[members] for part in (truth.v, truth.lower, truth.upper)], float)
 
     def state(self, w):
         """(q, g, loss) at w, rounded."""
@@ -129,7 +141,7 @@ SOLVED = {}
 def solved(truth, n_epochs=3000):
     """The solution by the naive twin, computed once for equal problems."""
     parts = [np.asarray(part, float).tobytes() for part in (truth.X, truth.y, truth.s, truth.v, truth.lam, truth.l2)]
-    key = (*parts, truth.fit_intercept, truth.positive, n_epochs)
+    key = (*parts, truth.lower.tobytes(), truth.upper.tobytes(), truth.fit_intercept, n_epochs)
     if key not in SOLVED:
         SOLVED[key] = naive.cyclic_cd(truth, n_epochs)[0]
     return SOLVED[key]
@@ -223,13 +235,17 @@ def certified(made, w):
     in_primal, in_gap, in_slopes, in_gradient = (100 * part for part in truth.round_off(wide, b, theta))
     assert abs(objective - truth.objective(wide, b)) <= in_primal
     assert abs(violation - truth.violation(wide, b)) <= in_gradient.max(initial=0)
-    curved, free = truth.l2 * truth.v > 0, (truth.lam + truth.l2) * truth.v == 0
-    assert (truth.excess(theta)[~curved & ~free] <= in_slopes[~curved & ~free]).all(), "theta is not feasible"
-    # an unpenalised column asks for c = 0; in place of the constraint the gap counts |c w| + c^2 / (2 norm2)
+    free = (truth.lam + truth.l2) * truth.v == 0
+    assert (truth.infeasibility(theta)[~free] <= in_slopes[~free]).all(), "theta is not feasible"
+    # an unpenalised column without a bound asks for c = 0; in place of the constraint the gap counts |c w| +
+    # c^2 / (2 norm2), and may do so where the bound is not reached
     c, norm2 = truth.X.T @ theta, np.where(made.norm2 > 0, made.norm2, np.inf)
-    lacking = np.where(truth.positive & (w == 0) & (c <= 0), 0, np.abs(c * w) + c**2 / (2 * norm2))
-    exact = truth.objective(wide, b) - truth.dual_objective(theta) + (c * w + lacking)[free].sum()
-    assert abs(gap - exact) <= in_gap + ROUNDING * lacking[free].sum()
+    lacking = np.abs(c * w) + c**2 / (2 * norm2)
+    reach = truth.reach(theta)
+    exact = truth.objective(wide, b) - truth.dual_objective(theta) + (c * w + lacking)[free & np.isinf(reach)].sum()
+    loose = free & np.isfinite(reach) & (reach != 0) & (reach != np.sign(c) * w)
+    wider = exact + (lacking + c * w - np.abs(c) * np.where(loose, reach, 0))[loose].sum()
+    assert min(abs(gap - exact), abs(gap - wider)) <= in_gap + ROUNDING * lacking[free].sum()
     assert gap >= 0
     return gap, scale
 
@@ -238,7 +254,7 @@ def points(made, best):
     """Zero, the best, too short, far beyond, on the wrong side, anywhere."""
     p = made.truth.p
     held = (np.zeros(p), best, 0.5 * best, 3 * best, -best, point(p), 1e-3 * point(p, 1))
-    return [np.abs(w) for w in held] if made.truth.positive else held
+    return [made.within(w) for w in held]
 
 
 @pytest.mark.parametrize("strength", [0.0, 1e-3, 0.1, 2.0])
@@ -280,6 +296,26 @@ def test_certify_clamps_below(positive):
     gap, scale = certified(made, w)
     assert scale == pytest.approx(-0.1 / 0.5, rel=1e-15)
     assert unclamped < scale < 0 < gap
+
+
+@pytest.mark.parametrize("option", problems.OPTIONS)
+@pytest.mark.parametrize("shape", [(37, 23), (12, 20)], ids=["tall", "wide"])
+def test_certify_closes_the_gap_at_the_optimum(shape, option):
+    made = case(option, shape)
+    gap, _ = certified(made, solved(made.truth).astype(float))
+    assert gap <= 1e-10 * made.truth.scale()
+
+
+@pytest.mark.parametrize("option", ["plain", "intercept", "sample_weight", "penalty_weights", "l2", "free columns"])
+@pytest.mark.parametrize("width", [10.0, 1e6, 1e30])
+def test_certify_is_not_spoilt_by_bounds_far_away(width, option):
+    made, bounded = case(option), case(option, bounds=(-width, width))
+    for w in points(made, solved(made.truth, 30).astype(float)):
+        _, g, loss = made.state(w)
+        unbounded = gradient.certify(made.capsule, w, g, loss)
+        found = gradient.certify(bounded.capsule, w, g, loss)
+        assert found[1] <= unbounded[1]
+        assert (found[0], found[3]) == (unbounded[0], unbounded[3])
 
 
 # ---------------------------------------------------------------- gram
@@ -364,7 +400,7 @@ class Part:
         self.truth = made.truth.columns(members)
         self.truth.y = made.truth.y - made.truth.X @ self.joined(np.zeros(len(members)))
         self.best = solved(self.truth)
-        self.weights, self.norm2 = made.weights[members], made.norm2[members]
+        self.penalties, self.norm2 = made.penalties(members), made.norm2[members]
         self.gram = np.ascontiguousarray(made.gram[np.ix_(members, members)])
 
     def joined(self, w_set):
@@ -383,8 +419,7 @@ def part_of(option, storage="C-f8", shape=(37, 23), **changes):
     """A case and its part, with coefficients outside the working set, and some inside where the solution has none."""
     made = case(option, shape, storage, **changes)
     members, _ = set_and_position(shape[1], size=14)
-    w = point(shape[1], 4)
-    return Part(made, members, np.abs(w) if made.truth.positive else w)
+    return Part(made, members, made.within(point(shape[1], 4)))
 
 
 @pytest.mark.parametrize("option", problems.OPTIONS)
@@ -396,7 +431,7 @@ def test_gram_descent(option, ratio):
     g, scale, objective = g[members], float(made.truth.scale()), part.objective(part.w[members])
     for _ in range(3):
         epochs, gap, loss = coordinate_descent.gram_descent(
-            made.capsule, part.gram, part.norm2, part.weights, w, g, loss, 0.0, 1
+            made.capsule, part.gram, part.norm2, part.penalties, w, g, loss, 0.0, 1
         )
         assert epochs >= 1 or gap == 0.0
         (_, exact_g, exact_loss), (_, g_size, loss_size) = made.at(part.joined(w))
@@ -406,11 +441,11 @@ def test_gram_descent(option, ratio):
         assert objective <= before * (1 + 1e-15)
     target = 1e-10 * scale
     epochs, gap, loss = coordinate_descent.gram_descent(
-        made.capsule, part.gram, part.norm2, part.weights, w, g, loss, target, 5000
+        made.capsule, part.gram, part.norm2, part.penalties, w, g, loss, target, 5000
     )
     assert gap <= target
     assert -1e-14 * scale <= part.gap_to_best(w) <= 1.001 * target
-    assert not made.truth.positive or (w >= 0).all()
+    assert (w == made.within(part.joined(w))[members]).all()
 
 
 @pytest.mark.parametrize("storage", BY_COLUMNS)
@@ -424,7 +459,7 @@ def test_column_descent(storage, option):
 
     def descend(target, max_epochs):
         return coordinate_descent.column_descent(
-            made.capsule, members, w, q, target, max_epochs, *room, part.norm2, part.weights
+            made.capsule, members, w, q, target, max_epochs, *room, part.norm2, part.penalties
         )
 
     objective = part.objective(w[members])
@@ -445,9 +480,12 @@ def test_column_descent(storage, option):
 
 def test_descent_on_nothing():
     made, none = case(storage="F-f8"), np.empty(0)
-    assert coordinate_descent.gram_descent(made.capsule, np.empty((0, 0)), *[none] * 4, 2.5, 0.0, 9) == (0, 0.0, 2.5)
+    assert coordinate_descent.gram_descent(
+        made.capsule, np.empty((0, 0)), none, np.empty((3, 0)), none, none, 2.5, 0.0, 9
+    ) == (0, 0.0, 2.5)
     w, q = np.zeros(23), np.zeros(37)
-    assert coordinate_descent.column_descent(made.capsule, none.astype(np.intp), w, q, 0.0, 9, *[none] * 4) == (0, 0.0)
+    rest = none, none, none, np.empty((3, 0))
+    assert coordinate_descent.column_descent(made.capsule, none.astype(np.intp), w, q, 0.0, 9, *rest) == (0, 0.0)
 
 
 # ---------------------------------------------------------------- newton
@@ -457,7 +495,7 @@ def newton_step(part, w, g, loss, damping):
     """One step, in place; returns (loss, damping)."""
     size = len(w)
     room = np.empty(size**2), np.empty(size), np.empty(size), np.empty(size, np.intp)
-    return newton.step(part.made.capsule, part.gram, part.weights, w, g, loss, damping, *room)
+    return newton.step(part.made.capsule, part.gram, part.penalties, w, g, loss, damping, *room)
 
 
 def step_from(part, w, damping=0.0):
@@ -469,7 +507,7 @@ def step_from(part, w, damping=0.0):
     near(g, exact_g[part.members], 100 * g_size[part.members])
     near(loss, exact_loss, 100 * loss_size)
     assert part.objective(w) <= start * (1 + 1e-13)
-    assert not part.truth.positive or (w >= 0).all()
+    assert (part.truth.lower <= w).all() and (w <= part.truth.upper).all()
     return w, damping
 
 
@@ -479,10 +517,12 @@ def test_newton_never_climbs(option, ratio):
     part = part_of(option, ratio=ratio)
     for seed in range(10):
         w, damping = point(len(part.members), seed), 1e-2
-        w = np.abs(w) if part.truth.positive else w
+        w = np.clip(w, part.truth.lower, part.truth.upper).astype(float)
         for _ in range(6):
             before, (w, damping) = w, step_from(part, w, damping)
-            penalised = part.weights > 0
+            penalised = part.truth.v > 0
+            held = (before == part.truth.lower) | (before == part.truth.upper)
+            assert (w == before)[held].all(), "a coefficient left its bound"
             assert (w * before >= 0)[penalised].all(), "a penalised coefficient crossed zero"
             assert (w[(before == 0) & penalised] == 0).all(), "a penalised coefficient came in"
             assert 0 < damping <= 1
@@ -494,15 +534,17 @@ def test_newton_lands_on_the_optimum(option):
     part = part_of(option, ratio=0.02)
     best = part.best.astype(float)
     assert np.count_nonzero(best) >= 3
-    start = best * np.random.default_rng(0).uniform(0.5, 2.0, len(best))
+    held = (best == part.truth.lower) | (best == part.truth.upper)
+    start = best * np.where(held, 1.0, np.random.default_rng(0).uniform(0.5, 2.0, len(best)))
+    start = np.where(held, best, np.clip(start, 0.999 * part.truth.lower, 0.999 * part.truth.upper)).astype(float)
     w, damping = step_from(part, start)
     np.testing.assert_allclose(w, best, rtol=1e-9, atol=1e-12)
     assert damping == 1e-12  # the least: the whole step was made
 
 
-def identity_part(w, z, lam, positive=False):
+def identity_part(w, z, lam, **options):
     """min 1/2 |w - z|^2 + lam |w|_1, all of it the working set."""
-    made = Case(np.eye(len(z)), np.array(z), lam, positive=positive)
+    made = Case(np.eye(len(z)), np.array(z), lam, **options)
     return Part(made, np.arange(len(z)), np.array(w))
 
 
@@ -516,9 +558,27 @@ def test_newton_freezes_at_zero():
 @pytest.mark.parametrize("positive", [False, True])
 def test_newton_freezes_all_that_reach_zero_together(positive):
     sign = -1.0 if not positive else 1.0
-    part = identity_part([sign * 0.25] * 2, [sign * 0.25] * 2 if not positive else [-3.0] * 2, 1.0, positive)
+    part = identity_part([sign * 0.25] * 2, [sign * 0.25] * 2 if not positive else [-3.0] * 2, 1.0, positive=positive)
     w, _ = step_from(part, part.w)
     assert not w.any()
+
+
+def test_newton_freezes_at_bounds():
+    part = identity_part([0.5, -0.5, 1.0, 2.0], [9.0, -9.0, 1.5, 9.0], 0.25, bounds=([-9, -1, -9, -9], [1, 9, 9, 2]))
+    w, damping = step_from(part, part.w, 0.5)
+    assert (w[:2] == [1.0, -1.0]).all(), "stopped on the way"
+    assert 1.0 < w[2] < 1.25, "the others go on"
+    assert w[3] == 2.0, "stays where it is"
+    assert damping < 0.5
+
+
+@pytest.mark.parametrize("bound", [1.0 / 3.0, 0.1, 1e-17, 1e-320, 1e17 / 3.0])
+def test_newton_never_passes_a_bound_by_rounding(bound):
+    for start in (np.nextafter(bound, 0), 0.3 * bound, 1e-3 * bound):
+        for z in (bound, np.nextafter(bound, np.inf), 7.0 * bound):
+            part = identity_part([start, -start], [z, -z], 0.0, bounds=(-bound, bound))
+            w, _ = step_from(part, part.w)
+            assert abs(w).max() <= bound
 
 
 def test_newton_ends_when_the_way_to_zero_underflows():
@@ -545,8 +605,7 @@ def transcription(made, w, lipschitz, n_iter, accelerate):
         v = w + beta * (w - w_old)
         slope = truth.X.T @ (-truth.s * truth.residual(v, truth.best_intercept(v)))
         shrunk = naive.soft_threshold(v - slope / lipschitz, truth.lam * truth.v / lipschitz)
-        shrunk = np.maximum(shrunk, 0) if truth.positive else shrunk
-        w, w_old = shrunk / (1 + truth.l2 * truth.v / lipschitz), w
+        w, w_old = np.clip(shrunk / (1 + truth.l2 * truth.v / lipschitz), truth.lower, truth.upper), w
         t, t_old = (1 + np.sqrt(1 + 4 * t**2)) / 2, t
         beta = (t_old - 1) / t if accelerate else 0.0
         iterates.append(w)
@@ -576,7 +635,7 @@ def iterate(made, w, lipschitz, bound, *, accelerate, n_iter, n_threads=1, resta
 def test_iterates(storage, option, accelerate):
     made = case(option, storage=storage)
     lipschitz = float(np.linalg.norm(made.gram, 2))
-    w = np.abs(point(23, 2)) if made.truth.positive else point(23, 2)
+    w = made.within(point(23, 2))
     wanted = transcription(made, w, lipschitz, 12, accelerate)
     done, last, seen = iterate(made, w, lipschitz, 2 * lipschitz, accelerate=accelerate, n_iter=12, n_threads=2)
     assert done == 12
@@ -827,13 +886,19 @@ def test_capsules_keep_their_arrays():
     np.testing.assert_allclose(q, exact.astype(float), rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["y", "sample_weight", "mean", "norm2", "penalty_weight"])
+@pytest.mark.parametrize("name", ["y", "sample_weight", "mean", "norm2", "penalty_weight", "lower", "upper"])
 @pytest.mark.parametrize("change", [-1, 1])
 def test_problems_of_wrong_length_are_refused(name, change):
-    made = case("sample_weight+intercept")
+    made = case("sample_weight+intercept", bounds=(-1.0, 1.0))
     length = (37 if name in ("y", "sample_weight") else 23) + change
     with pytest.raises(ValueError, match=f"got {length}"):
         made.packed(**{name: np.ones(length)})
+
+
+@pytest.mark.parametrize("name", ["lower", "upper"])
+def test_bounds_come_in_pairs(name):
+    with pytest.raises(ValueError, match="together"):
+        case(bounds=(-1.0, 1.0)).packed(**{name: None})
 
 
 # Kernel calls: lists of arguments, each array with its lengths. Shortening any one of them must be refused.
@@ -843,6 +908,7 @@ def calls():
     dense, sparse = case(shape=(6, 4), storage="F-f8"), case(shape=(6, 4), storage="csc-f8-i4-i8")
     n, p, size = 6, 4, 3
     members, position = set_and_position(p, size=size)
+    rows = np.outer([1.0, -9.0, 9.0], np.ones(size))
 
     def number(*shape):
         return np.ones(shape)
@@ -859,11 +925,11 @@ def calls():
         ),
         "gram_descent": (
             coordinate_descent.gram_descent,
-            [dense.capsule, np.eye(size), *(number(size) for _ in range(4)), 1.0, 0.0, 1],
+            [dense.capsule, np.eye(size), number(size), rows, number(size), number(size), 1.0, 0.0, 1],
         ),
         "column_descent": (
             coordinate_descent.column_descent,
-            [dense.capsule, members, number(p), number(n), 0.0, 1, *(number(size) for _ in range(4))],
+            [dense.capsule, members, number(p), number(n), 0.0, 1, *(number(size) for _ in range(3)), rows],
         ),
         "extend_sparse": (
             gram.extend_sparse,
@@ -876,7 +942,7 @@ def calls():
         "newton": (
             newton.step,
             [
-                *(dense.capsule, np.eye(size), *(number(size) for _ in range(3)), 1.0, 0.0),
+                *(dense.capsule, np.eye(size), rows, number(size), number(size), 1.0, 0.0),
                 *(number(size**2), number(size), number(size), np.empty(size, np.intp)),
             ],
         ),

@@ -26,6 +26,7 @@ def pack_problem(
     penalty_weight: NDArray[np.float64] | None,
     lam: float,
     l2: float,
-    positive: bool,
+    lower: NDArray[np.float64] | None,
+    upper: NDArray[np.float64] | None,
 ) -> object: ...
 def all_finite(v: NDArray[np.float64]) -> bool: ...
