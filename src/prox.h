@@ -36,11 +36,19 @@ L1FAST_SOFT_THRESHOLD(double, d, fabs, copysign)
  * momentum_step: w_old receives w_new (read and written), v and dv are written, w, g and g_old are read.
  * prox_step: the same from v and dv as they are, into w. All have length n.
  * weight: penalty weights v_j, or NULL for ones. lower, upper: bounds, or both NULL for none. */
-static inline double l1fast_prox_entry(double v, double dv, double lipschitz, double lam, double l2, double weight,
-                                       double lower, double upper)
+static inline double l1fast_prox_entry(double v, double dv, double lipschitz, double lam, double l2, double weight)
 {
-    const double u = l1fast_soft(lipschitz * v - dv, lam * weight) / (lipschitz + l2 * weight);
-    return u < lower ? lower : u > upper ? upper : u;
+    return l1fast_soft(lipschitz * v - dv, lam * weight) / (lipschitz + l2 * weight);
+}
+
+/* In a loop of its own: the loop without bounds stays one that compilers turn into vector instructions. */
+static inline void l1fast_clip(double *restrict w, const double *restrict lower, const double *restrict upper,
+                               ptrdiff_t n)
+{
+    for (ptrdiff_t j = 0; j < n; j++) {
+        const double u = w[j] < lower[j] ? lower[j] : w[j];
+        w[j] = u > upper[j] ? upper[j] : u;
+    }
 }
 
 L1FAST_MAYBE_UNUSED L1FAST_CLONES static void l1fast_prox_step(
@@ -48,8 +56,8 @@ L1FAST_MAYBE_UNUSED L1FAST_CLONES static void l1fast_prox_step(
     const double *restrict weight, const double *restrict lower, const double *restrict upper, ptrdiff_t n)
 {
     for (ptrdiff_t j = 0; j < n; j++)
-        w[j] = l1fast_prox_entry(v[j], dv[j], lipschitz, lam, l2, weight ? weight[j] : 1.0,
-                                 lower ? lower[j] : -INFINITY, upper ? upper[j] : INFINITY);
+        w[j] = l1fast_prox_entry(v[j], dv[j], lipschitz, lam, l2, weight ? weight[j] : 1.0);
+    if (lower) l1fast_clip(w, lower, upper, n);
 }
 
 L1FAST_MAYBE_UNUSED L1FAST_CLONES static void l1fast_momentum_step(
@@ -60,9 +68,9 @@ L1FAST_MAYBE_UNUSED L1FAST_CLONES static void l1fast_momentum_step(
     for (ptrdiff_t j = 0; j < n; j++) {
         v[j] = w[j] + beta * (w[j] - w_old[j]);
         dv[j] = g[j] + beta * (g[j] - g_old[j]);
-        w_old[j] = l1fast_prox_entry(v[j], dv[j], lipschitz, lam, l2, weight ? weight[j] : 1.0,
-                                     lower ? lower[j] : -INFINITY, upper ? upper[j] : INFINITY);
+        w_old[j] = l1fast_prox_entry(v[j], dv[j], lipschitz, lam, l2, weight ? weight[j] : 1.0);
     }
+    if (lower) l1fast_clip(w_old, lower, upper, n);
 }
 
 /* What the step shows once the gradient g_new at w_new is known:
