@@ -7,6 +7,10 @@ from libc.math cimport INFINITY, fabs, fmax, fmin
 
 from penalty cimport (Penalty, fenchel_gap, lower_of, penalty_value, subdifferential_distance, upper_of, weight_of)
 
+cdef extern from "sweep.h" nogil:
+    double largest "l1fast_largest"(const double* v, Py_ssize_t n)
+
+
 cdef struct Certificate:
     double objective    # F(w)
     double gap          # F(w) - D(theta) >= 0, absolute
@@ -31,11 +35,17 @@ cdef inline Certificate certify(const Penalty* penalty, const double* norm2, Py_
     cdef Py_ssize_t j
     cdef double inner = 0.0, value = 0.0, violation = 0.0
     cdef bint free = False
+    cdef bint plain = penalty.lam > 0.0 and penalty.l2 == 0.0 and penalty.weight == NULL and penalty.lower == NULL
     cdef double forward = 0.0, backward = 0.0, unbounded = 0.0      # largest |c_j| / v_j that limit t > 0, t < 0, t = 1
     cdef double weight, distance, lower, upper, side, opposite
     cdef double l1, l2, c, t, one, other, residual2 = 2.0 * loss
     cdef Certificate out
+    if plain:                                               # all that a column with w_j = 0 has to say
+        forward = backward = unbounded = largest(g, p)
+        violation = fmax(0.0, forward - penalty.lam)
     for j in range(p):
+        if plain and w[j] == 0.0:
+            continue
         c = -g[j]
         weight = weight_of(penalty, j)
         lower = lower_of(penalty, j)

@@ -6,6 +6,8 @@
 whose own duality gap tells when to stop.
 """
 
+from libc.math cimport fabs
+
 from certificate cimport certify
 from matrix cimport (MatrixView, axpy_d, entry_index, entry_value, n_features, n_samples, slice_axpy, slice_dot,
                      slice_start)
@@ -22,13 +24,13 @@ def scores(object capsule, const double[::1] w, const double[::1] g, const unsig
     """
     cdef const Problem* P = problem_of(capsule)
     cdef Py_ssize_t p = n_features(&P.X), j, count = 0
-    cdef double distance
+    cdef double distance, settled = P.penalty.lam if P.penalty.weight == NULL else 0.0
     if not (w.shape[0] == g.shape[0] == inside.shape[0] == out.shape[0] == p):
         raise ValueError("all vectors must have n_features entries")
     with nogil:
         for j in range(p):
             out[j] = 0.0
-            if inside[j] or P.norm2[j] == 0.0:
+            if inside[j] or P.norm2[j] == 0.0 or (fabs(g[j]) <= settled and w[j] == 0.0):
                 continue
             distance = subdifferential_distance(P.penalty.lam * weight_of(&P.penalty, j),
                                                 P.penalty.l2 * weight_of(&P.penalty, j), lower_of(&P.penalty, j),

@@ -152,6 +152,20 @@ l1fast_lanes s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, a, b;                      
             v[i] += (a0 * (double)x0[i] + a1 * (double)x1[i]) + (a2 * (double)x2[i] + a3 * (double)x3[i]);           \
     }
 
+/* max_j |v[j]|, NaN if there is one: the bits of numbers >= 0 have the order of the numbers, and integers vectorise. */
+L1FAST_MAYBE_UNUSED L1FAST_CLONES static double l1fast_largest(const double *restrict v, ptrdiff_t n)
+{
+    int64_t most = 0, bits;
+    double largest;
+    for (ptrdiff_t j = 0; j < n; j++) {
+        memcpy(&bits, v + j, sizeof(bits));
+        bits &= INT64_MAX;
+        most = bits > most ? bits : most;
+    }
+    memcpy(&largest, &most, sizeof(largest));
+    return largest;
+}
+
 /* Weighted squares about a centre, for column norms. square_slice: sum_i s[i] (x[i] - m)^2 of one column.
  * square_spread: out[j] += s (x[j] - m[j])^2 for one row. s and m may be NULL: ones and zeros. */
 #define L1FAST_DENSE_SQUARES(REAL, NAME)                                                                             \
