@@ -438,7 +438,9 @@ def _bounded_least_squares(problem: Problem, free: NDArray[np.intp], q: Vector) 
 
     lower, upper = problem.penalty.bounds(free)
     size = np.sqrt(problem.norm2[free])
-    movable = np.flatnonzero((size > 0.0) & (lower < upper))
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # inf * 0 is not used
+        limits = lower * size, upper * size
+    movable = np.flatnonzero((size > 0.0) & (limits[0] < limits[1]))
     fitted = np.zeros(len(free))
     if not movable.size:
         return fitted
@@ -451,8 +453,8 @@ def _bounded_least_squares(problem: Problem, free: NDArray[np.intp], q: Vector) 
     columns *= root[:, None]
     columns /= size
     target = np.divide(-q, root, out=np.zeros(len(q)), where=root > 0.0)
-    limits = (lower[movable] * size, upper[movable] * size)
-    made = lsq_linear(columns, target, limits, method="bvls", tol=1e-15, max_iter=10 * len(chosen)).x / size
+    within = limits[0][movable], limits[1][movable]
+    made = lsq_linear(columns, target, within, method="bvls", tol=1e-15, max_iter=10 * len(chosen)).x / size
     fitted[movable] = np.clip(made, lower[movable], upper[movable])
     return fitted
 

@@ -243,7 +243,7 @@ def as_bounds(bounds: Any, positive: bool, length: int) -> tuple[Vector, Vector]
         if bounds is not None:
             raise ValueError(f"positive=True means bounds=(0, None), but bounds is {bounds!r} too; give one of the two")
         bounds = (0.0, None)
-    if not isinstance(bounds, (tuple, list, np.ndarray)) or len(bounds) != 2:
+    if not isinstance(bounds, (tuple, list, np.ndarray)) or getattr(bounds, "ndim", 1) == 0 or len(bounds) != 2:
         raise ValueError(f"bounds is {bounds!r}; give a pair (lower, upper), such as (0, None) or (-1.0, 1.0)")
     lower = _bound("bounds[0]", bounds[0], length, -np.inf)
     upper = _bound("bounds[1]", bounds[1], length, np.inf)
@@ -251,7 +251,7 @@ def as_bounds(bounds: Any, positive: bool, length: int) -> tuple[Vector, Vector]
         if beyond.any():
             j = int(beyond.argmax())
             raise ValueError(
-                f"the {side} bound of coefficient {j} in bounds is {values[j]}; it must be {must}: w = 0 stays allowed"
+                f"the {side} bound of coefficient {j} in bounds is {values[j]}; it must be {must}, to allow w = 0"
             )
     if not (np.isfinite(lower).any() or np.isfinite(upper).any()):
         return None, None

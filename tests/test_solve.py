@@ -218,6 +218,18 @@ def test_tiny_bounds(reference, bound, solver):
     assert (np.abs(result.coef[result.coef != 0]) == bound).all()
 
 
+@pytest.mark.parametrize("bound", [1e-320, 1e-20, 0.1, 1e30, 1e308])
+@pytest.mark.parametrize("of_X", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("solver", problems.SOLVERS)
+def test_bounds_of_every_size_on_free_columns(reference, of_X, bound, solver):
+    X, y, _, _ = reference
+    half = np.where(np.arange(X.shape[1]) % 2 == 0, bound, np.inf)
+    for weights in (np.zeros(X.shape[1]), np.arange(X.shape[1]) % 3):
+        chosen = {"bounds": (0, half), "penalty_weights": weights, "solver": solver, "tol": 1e-8}
+        assert judged.solve(of_X * X, y, of_X, **chosen).converged
+        l1fast.lam_max(of_X * X, y, bounds=(-half, half[::-1]), penalty_weights=weights)
+
+
 # Strengths
 
 
