@@ -291,7 +291,7 @@ class CD:
             if violators:
                 least, share = GROWTH_SPARSE if problem.design.sparse else GROWTH_DENSE
                 room = max(least, int(share * np.count_nonzero(w)))
-                chosen = np.argpartition(score, -room)[-room:] if violators > room else np.flatnonzero(score)
+                chosen = worst(score, room) if violators > room else np.flatnonzero(score)
                 if len(working.members) + len(chosen) > self.gram_limit >= np.count_nonzero(w) + len(chosen):
                     working.keep_support(w)
                 working.add(chosen)
@@ -321,6 +321,14 @@ class CD:
         carry.point = Point(w, q, g, loss)
         point = Point(best, q, g, loss) if gap.gap == best_gap else None
         return Outcome(best, iteration, epochs, conversion, point)
+
+
+def worst(score: Vector, room: int) -> NDArray[np.intp]:
+    """The room largest of the scores that are above 0, ascending; among equals at the end, the first."""
+    least = np.partition(score, -room)[-room]  # the values: many times as fast as their places
+    above = np.flatnonzero(score > least)
+    equal = np.flatnonzero(score == least)[: room - len(above)]
+    return np.sort(np.concatenate([above, equal]))
 
 
 def continuation(problem: Problem, g: Vector) -> list[Problem]:

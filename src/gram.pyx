@@ -58,7 +58,7 @@ def extend_sparse(object capsule, const Py_ssize_t[::1] working_set, Py_ssize_t 
         for a in range(known, size):
             clear(&G[a, 0], size)
     if X.by_rows:
-        places, entries = np.empty(2 * size, dtype=np.int32), np.empty(2 * size)
+        places, entries = np.empty(2 * size + 2, dtype=np.int32), np.empty(2 * size + 2)
         with nogil:
             add_rows(P, &position[0], known, size, &G[0, 0], G.shape[1], &places[0], &entries[0])
     else:
@@ -91,27 +91,27 @@ cdef inline void add_pairs(double* G, Py_ssize_t stride, const int32_t* old_plac
 
 cdef void add_rows(const Problem* P, const int32_t* position, Py_ssize_t known, Py_ssize_t size, double* G,
                    Py_ssize_t stride, int32_t* place, double* value) noexcept nogil:
-    """All rows of a CSR matrix. place, value : 2 size, the old entries of a row in the first half."""
+    """All rows of a CSR matrix. place, value : 2 (size + 1), the old entries of a row in the first half.
+
+    Every entry is written to both halves and kept in at most one: a branch would be guessed wrongly too often.
+    """
     cdef const MatrixView* X = &P.X
     cdef Py_ssize_t i, e, begin = slice_start(X, 0), end, n, n_old
+    cdef int32_t* new_place = place + size + 1
+    cdef double* new_value = value + size + 1
     cdef int32_t at
     for i in range(X.n_slices):
-        n = size
-        n_old = 0
+        n = n_old = 0
         end = slice_start(X, i + 1)
         for e in range(begin, end):
             at = position[entry_index(X, e)]
-            if at >= known:
-                place[n] = at
-                value[n] = entry_value(X, e)
-                n += 1
-            elif at >= 0:
-                place[n_old] = at
-                value[n_old] = entry_value(X, e)
-                n_old += 1
+            place[n_old] = new_place[n] = at
+            value[n_old] = new_value[n] = entry_value(X, e)
+            n_old += (at >= 0) & (at < known)
+            n += at >= known
         begin = end
-        if n > size:
-            add_pairs(G, stride, place, value, n_old, place + size, value + size, n - size,
+        if n > 0:
+            add_pairs(G, stride, place, value, n_old, new_place, new_value, n,
                       P.sample_weight[i] if P.sample_weight != NULL else 1.0)
 
 
