@@ -290,7 +290,10 @@ class CD:
             violators = coordinate_descent.scores(stage.capsule, w, g, working.inside, score)
             if violators:
                 least, share = GROWTH_SPARSE if problem.design.sparse else GROWTH_DENSE
-                room = max(least, int(share * np.count_nonzero(w)))
+                support = np.count_nonzero(w)
+                room = max(least, int(share * support))
+                if n >= MANY_ROWS * p <= MANY_ROWS * self.gram_limit and support > CROWDED * len(working.members) > 0:
+                    room = p  # nearly all that was let in was needed: the whole Gram matrix at once is cheaper
                 chosen = worst(score, room) if violators > room else np.flatnonzero(score)
                 if len(working.members) + len(chosen) > self.gram_limit >= np.count_nonzero(w) + len(chosen):
                     working.keep_support(w)
@@ -366,6 +369,9 @@ INNER_SHARE = 0.1
 
 GROWTH_SPARSE, GROWTH_DENSE = (400, 1.0), (100, 0.3)
 """Columns added to the working set: at least so many, and at least this part of the support."""
+
+MANY_ROWS, CROWDED = 4, 0.7
+"""With so many rows a column, and so much of the working set in use, all columns are added at once."""
 
 STALLED_STEPS = 8
 """Outer steps without progress, each ten times stricter inside, before giving up."""
@@ -512,7 +518,7 @@ class WorkingSet:
 GRAM_AT_ONCE = 2_000_000_000
 """Multiply-adds of a dense Gram matrix between two looks at clock and signals: below 0.2 s."""
 
-LONG_PRODUCT = 1_000_000_000
+LONG_PRODUCT = 100_000_000
 """Multiply-adds of a dense Gram matrix above which they are made in float32, at twice the speed.
 
 The gradient over all columns is always made from X in float64, so that the answer does not feel it.
