@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from l1fast._kernels import check, gradient
+from l1fast._threads import worthwhile
 
 Array = NDArray[Any]
 
@@ -84,16 +85,16 @@ class Design:
         """What was copied or converted to make this design; empty when nothing was."""
         return self.storage.conversion
 
-    def apply(self, w: NDArray[np.float64]) -> NDArray[np.float64]:
+    def apply(self, w: NDArray[np.float64], n_threads: int = 1) -> NDArray[np.float64]:
         """X w, in float64; one read of X."""
         out = np.empty(self.shape[0])
-        gradient.apply(self.view, w, out)
+        gradient.apply(self.view, w, out, np.empty(gradient.scratch_size(self.view, n_threads)), n_threads)
         return out
 
-    def correlate(self, v: NDArray[np.float64]) -> NDArray[np.float64]:
+    def correlate(self, v: NDArray[np.float64], n_threads: int = 1) -> NDArray[np.float64]:
         """X'v, in float64; one read of X."""
         out = np.empty(self.shape[1])
-        gradient.correlate(self.view, v, out)
+        gradient.correlate(self.view, v, out, np.empty(gradient.scratch_size(self.view, n_threads)), n_threads)
         return out
 
     def column(self, j: int) -> NDArray[np.float64]:
@@ -145,9 +146,10 @@ def checked(storage: Storage) -> Design:
     return Design(storage, view)
 
 
-def check_storage(storage: Storage) -> tuple[object | None, str, int]:
+def check_storage(storage: Storage, n_threads: int = 1) -> tuple[object | None, str, int]:
     """(view or None, fault, where) by the fused pass of `_kernels.check`."""
-    return check.check_matrix(storage.values, storage.indices, storage.starts, *storage.shape, storage.by_rows)
+    parts = (storage.values, storage.indices, storage.starts)
+    return check.check_matrix(*parts, *storage.shape, storage.by_rows, worthwhile(n_threads, storage.values.size))
 
 
 def join_notes(*notes: str) -> str:

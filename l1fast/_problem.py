@@ -40,6 +40,7 @@ class Problem:
     norm2 : ndarray of float64, shape (n_features,)
         Weighted squared norms of the (centred) columns; 0 for a column that cannot matter.
     n_threads : int
+        Threads of a pass over X, at most.
     capsule : capsule
         All of it, as the kernels take it.
     """
@@ -58,9 +59,10 @@ class Problem:
         weight, total = datafit.sample_weight, datafit.total_weight
         mean = None
         if datafit.fit_intercept:
-            mean = design.correlate(np.ones(design.shape[0]) if weight is None else weight) / total
+            mean = design.correlate(np.ones(design.shape[0]) if weight is None else weight, n_threads) / total
         norm2 = np.empty(design.shape[1])
-        gradient.column_norms2(design.view, weight, mean, total, norm2, np.empty(design.shape[1]))
+        scratch = np.empty(2 * (design.shape[1] + gradient.scratch_size(design.view, n_threads)))
+        gradient.column_norms2(design.view, weight, mean, total, norm2, scratch, n_threads)
         if mean is not None:
             norm2[np.isfinite(norm2) & (norm2 <= total * (ROUNDING * mean) ** 2)] = 0.0
         return cls._packed(design, datafit, penalty, mean, norm2, n_threads)
@@ -86,6 +88,7 @@ class Problem:
             penalty.lam,
             penalty.l2,
             penalty.positive,
+            n_threads,
         )
         return cls(design, datafit, penalty, mean, norm2, n_threads, capsule)
 
@@ -110,17 +113,16 @@ class Problem:
         return self.design.shape
 
     def scratch(self) -> Vector:
-        """Room for the parts of a gradient that threads sum on their own."""
-        parts = self.n_threads * (self.shape[1] + 1) if self.n_threads > 1 else 0
-        return np.empty(parts)
+        """Room for what threads add up on their own in a pass over X."""
+        return np.empty(gradient.scratch_size(self.design.view, self.n_threads))
 
     def gradient(self, w: Vector, q: Vector, g: Vector, scratch: Vector) -> float:
         """Fill q = s (Xw + b - y) and g = X'q; return the loss at w."""
-        return gradient.gradient(self.capsule, w, q, g, scratch, self.n_threads)
+        return gradient.gradient(self.capsule, w, q, g, scratch)
 
     def correlate(self, q: Vector) -> Vector:
         """X'q, X centred when there is an intercept; exactly 0 for a column that cannot matter."""
-        g = self.design.correlate(q)
+        g = self.design.correlate(q, self.n_threads)
         if self.mean is not None:
             g -= self.mean * q.sum()
             g[self.norm2 == 0.0] = 0.0
@@ -134,5 +136,5 @@ class Problem:
         """The best b for w: the weighted mean of y - Xw."""
         if self.mean is None:
             return 0.0
-        datafit = self.datafit
-        return datafit.y_mean + float(np.average(datafit.centred - self.design.apply(w), weights=datafit.sample_weight))
+        datafit, Xw = self.datafit, self.design.apply(w, self.n_threads)
+        return datafit.y_mean + float(np.average(datafit.centred - Xw, weights=datafit.sample_weight))

@@ -5,7 +5,6 @@ minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| +
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from typing import Any
@@ -15,19 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import Design
-from l1fast._kernels import gradient
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Problem
 from l1fast._result import Callback, ConvergenceWarning, History, Result, Status
 from l1fast._solvers import Monitor, Outcome, Solver, choose, named
-from l1fast._validation import as_count, as_design, as_flag, as_number, as_vector
+from l1fast._threads import worthwhile
+from l1fast._validation import as_count, as_design, as_flag, as_number, as_thread_count, as_vector
 
 Vector = NDArray[np.float64]
-
-ENTRIES_PER_THREAD = 1_000_000
-"""Stored entries below which another thread costs more than it brings."""
-
-PROCESS = os.getpid()
 
 MOST_ITERATIONS = 2**31 - 1
 
@@ -86,8 +80,9 @@ def solve(
     start : array-like of shape (n_features,), or Result, optional
         Where to start; default 0.
     n_threads : int, optional
-        Threads of the sweeps over X at most; small problems use one. Default: L1FAST_NUM_THREADS, else 1: threads
-        pay for FISTA on dense data and little elsewhere, and on a busy machine they wait for each other.
+        Threads at most; small problems use one. Default: the environment variable L1FAST_NUM_THREADS, else
+        OMP_NUM_THREADS, else 1 in a thread other than the main one and in a process of multiprocessing, else all
+        cores that this process may use.
     callback : callable, optional
         Called with a `State` at every check; return True to stop.
     history : bool
@@ -131,10 +126,11 @@ def solve(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, got {callback!r}")
     strengths, positive = (as_number("lam", lam), as_number("l2", l2)), as_flag("positive", positive)
-    design = as_design(X)
+    most_threads = as_thread_count(n_threads)
+    design = as_design(X, most_threads)
     n_features = design.shape[1]
     penalty = ElasticNet(*strengths, _weights(penalty_weights, n_features), positive)
-    problem = _problem(design, y, penalty, fit_intercept, sample_weight, _thread_count(n_threads, design))
+    problem = _problem(design, y, penalty, fit_intercept, sample_weight, most_threads)
     w = _null_fit(problem) if start is None else _start(start, problem)
     algorithm, reason = wanted or choose(problem)
 
@@ -194,10 +190,11 @@ def lam_max(
     >>> l1fast.lam_max(np.eye(2), [3.0, -4.0])
     4.0
     """
-    design = as_design(X)
+    most_threads = as_thread_count(None)
+    design = as_design(X, most_threads)
     weights = _weights(penalty_weights, design.shape[1])
     penalty = ElasticNet(0.0, 0.0, weights, as_flag("positive", positive))
-    problem = _problem(design, y, penalty, fit_intercept, sample_weight, 1)
+    problem = _problem(design, y, penalty, fit_intercept, sample_weight, most_threads)
     return critical_strength(problem)
 
 
@@ -220,7 +217,7 @@ def critical_strength(problem: Problem) -> float:
 
 
 def _problem(
-    design: Design, y: Any, penalty: ElasticNet, fit_intercept: Any, sample_weight: Any, n_threads: int
+    design: Design, y: Any, penalty: ElasticNet, fit_intercept: Any, sample_weight: Any, most_threads: int
 ) -> Problem:
     """Check what belongs to the samples, and refuse scales whose squares leave the range of float64."""
     n = design.shape[0]
@@ -230,7 +227,7 @@ def _problem(
     datafit = LeastSquares(as_vector("y", y, n), weight, as_flag("fit_intercept", fit_intercept))
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         null = datafit.null_loss
-        problem = Problem.of(design, datafit, penalty, n_threads)
+        problem = Problem.of(design, datafit, penalty, worthwhile(most_threads, design.n_entries))
         norm2 = problem.norm2
     centred = datafit.centred if weight is None else datafit.centred[weight > 0.0]
     _refuse_scale("y", null, centred)
@@ -275,20 +272,6 @@ def _start(start: ArrayLike | Result, problem: Problem) -> Vector:
     w = as_vector("start", start.coef if isinstance(start, Result) else start, problem.shape[1])
     w[problem.norm2 == 0.0] = 0.0
     return np.maximum(w, 0.0) if problem.penalty.positive else w
-
-
-def _thread_count(n_threads: int | None, design: Design) -> int:
-    """As asked for, else L1FAST_NUM_THREADS, else 1; never more than the size of X pays for."""
-    if n_threads is None:
-        variable = os.environ.get("L1FAST_NUM_THREADS", "").strip()
-        if variable and not (variable.isdecimal() and int(variable) > 0):
-            raise ValueError(f"L1FAST_NUM_THREADS is {variable!r}; set it to a whole number of at least 1")
-        wanted = int(variable) if variable else 1
-    else:
-        wanted = as_count("n_threads", n_threads, least=1)
-    if not gradient.HAS_OPENMP or os.getpid() != PROCESS:  # a forked child must not touch its parent's threads
-        return 1
-    return max(1, min(wanted, design.n_entries // ENTRIES_PER_THREAD))
 
 
 def _run_certified(

@@ -156,7 +156,6 @@ class FISTA:
             vectors,
             q,
             scratch,
-            problem.n_threads,
             lipschitz,
             bound,
             self.accelerate,

@@ -18,7 +18,11 @@ from libc.math cimport isfinite
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 from matrix cimport MatrixView, entry_index, entry_value, n_features, n_samples, slice_start
+from passes cimport MOST_PARTS
 from problem cimport Problem
+from team cimport Team, range_begin, range_parts, run, team_of
+
+from l1fast._kernels import parallel
 
 cdef extern from "check.h" nogil:
     bint all_finite_f "l1fast_all_finite_f"(const float* x, Py_ssize_t n)
@@ -27,6 +31,8 @@ cdef extern from "check.h" nogil:
     bint in_range_l "l1fast_in_range_l"(const int64_t* index, Py_ssize_t n, uint64_t limit)
     Py_ssize_t descents_i "l1fast_descents_i"(const int32_t* index, Py_ssize_t n)
     Py_ssize_t descents_l "l1fast_descents_l"(const int64_t* index, Py_ssize_t n)
+
+cdef const Team* TEAM = team_of(parallel.team)
 
 cdef enum Fault:
     SOUND
@@ -73,68 +79,107 @@ cdef const void* data_of(object array, str formats, char* found) except? NULL:
     return address
 
 
-cdef (Fault, Py_ssize_t) find_fault(const MatrixView* X, Py_ssize_t n_indices, Py_ssize_t n_values) noexcept nogil:
-    """The first rule of the module's docstring that X breaks, and where."""
-    cdef Py_ssize_t k, e, nnz, boundary_descents = 0, descents
+cdef struct Scan:
+    const MatrixView* X
+    Py_ssize_t n                    # stored entries
+    Py_ssize_t n_parts
+    bint indices_sound[MOST_PARTS]
+    bint values_sound[MOST_PARTS]
+    Py_ssize_t descents[MOST_PARTS]
+
+
+cdef void scan_part(void* context, Py_ssize_t part) noexcept nogil:
+    """Read a run of the stored entries: are the values finite, the indices in range, and where do they not rise?"""
+    cdef Scan* scan = <Scan*> context
+    cdef const MatrixView* X = scan.X
+    cdef Py_ssize_t first = range_begin(scan.n, part, scan.n_parts)
+    cdef Py_ssize_t size = range_begin(scan.n, part + 1, scan.n_parts) - first, before = 1 if first > 0 else 0
     cdef uint64_t limit = X.length
-    cdef bint sound
+    if X.single:
+        scan.values_sound[part] = all_finite_f(<const float*> X.values + first, size)
+    else:
+        scan.values_sound[part] = all_finite_d(<const double*> X.values + first, size)
     if not X.sparse:
-        return find_infinite_dense(X)
+        return
+    if X.wide_indices:
+        scan.indices_sound[part] = in_range_l(<const int64_t*> X.indices + first, size, limit)
+        scan.descents[part] = descents_l(<const int64_t*> X.indices + first - before, size + before)
+    else:
+        scan.indices_sound[part] = in_range_i(<const int32_t*> X.indices + first, size,
+                                              <uint32_t> min(limit, <uint64_t> 1 << 31))
+        scan.descents[part] = descents_i(<const int32_t*> X.indices + first - before, size + before)
+
+
+cdef (Fault, Py_ssize_t) find_fault(const MatrixView* X, Py_ssize_t n_indices, Py_ssize_t n_values,
+                                    int n_threads) noexcept nogil:
+    """The first rule of the module's docstring that X breaks, and where."""
+    cdef Scan scan
+    cdef Py_ssize_t k, e, boundary_descents = 0, descents = 0
+    cdef bint indices_sound = True, values_sound = True
+    if not X.sparse:
+        return find_infinite_dense(X, n_threads)
     if slice_start(X, 0) != 0:
         return FIRST_START, 0
     for k in range(X.n_slices):
         if slice_start(X, k) > slice_start(X, k + 1):
             return DECREASING_START, k
-    nnz = slice_start(X, X.n_slices)
-    if nnz > n_indices or nnz > n_values:
+    scan.X, scan.n = X, slice_start(X, X.n_slices)
+    if scan.n > n_indices or scan.n > n_values:
         return LAST_START, X.n_slices
-    if X.wide_indices:
-        sound = in_range_l(<const int64_t*> X.indices, nnz, limit)
-    else:
-        sound = in_range_i(<const int32_t*> X.indices, nnz, <uint32_t> min(limit, <uint64_t> 1 << 31))
-    if not sound:
-        for e in range(nnz):
+    scan_entries(&scan, n_threads)
+    for k in range(scan.n_parts):
+        indices_sound = indices_sound and scan.indices_sound[k]
+        values_sound = values_sound and scan.values_sound[k]
+        descents += scan.descents[k]
+    if not indices_sound:
+        for e in range(scan.n):
             if entry_index(X, e) < 0 or entry_index(X, e) >= X.length:
                 return INDEX_RANGE, e
-    sound = all_finite_f(<const float*> X.values, nnz) if X.single else all_finite_d(<const double*> X.values, nnz)
-    if not sound:
-        for e in range(nnz):
+    if not values_sound:
+        for e in range(scan.n):
             if not isfinite(entry_value(X, e)):
                 return NOT_FINITE, e
     # Canonical: indices rise everywhere but, possibly, from one slice to the next.
-    descents = descents_l(<const int64_t*> X.indices, nnz) if X.wide_indices else \
-        descents_i(<const int32_t*> X.indices, nnz)
     for k in range(1, X.n_slices):
         e = slice_start(X, k)
-        if 0 < e < nnz and e != slice_start(X, k - 1) and entry_index(X, e) <= entry_index(X, e - 1):
+        if 0 < e < scan.n and e != slice_start(X, k - 1) and entry_index(X, e) <= entry_index(X, e - 1):
             boundary_descents += 1
     return (SOUND if descents == boundary_descents else NOT_CANONICAL), 0
 
 
-cdef (Fault, Py_ssize_t) find_infinite_dense(const MatrixView* X) noexcept nogil:
-    cdef Py_ssize_t k, i, first, size = X.length, runs = X.n_slices
+cdef inline void scan_entries(Scan* scan, int n_threads) noexcept nogil:
+    scan.n_parts = min(range_parts(scan.n, n_threads), MOST_PARTS)
+    run(TEAM, scan_part, scan, scan.n_parts, n_threads)
+
+
+cdef (Fault, Py_ssize_t) find_infinite_dense(const MatrixView* X, int n_threads) noexcept nogil:
+    cdef Py_ssize_t k, i, runs = 1 if X.stride == X.length else X.n_slices, part
+    cdef MatrixView slice = X[0]
     cdef bint sound
-    if X.stride == X.length:                            # one run
-        size = X.length * X.n_slices
-        runs = 1
+    cdef Scan scan
+    scan.X, scan.n = &slice, X.length * X.n_slices // max(runs, 1)
     for k in range(runs):
-        first = k * X.stride
         if X.single:
-            sound = all_finite_f(<const float*> X.values + first, size)
+            slice.values = <const float*> X.values + k * X.stride
         else:
-            sound = all_finite_d(<const double*> X.values + first, size)
+            slice.values = <const double*> X.values + k * X.stride
+        scan_entries(&scan, n_threads)
+        sound = True
+        for part in range(scan.n_parts):
+            sound = sound and scan.values_sound[part]
         if not sound:
-            for i in range(size):
-                if not isfinite(entry_value(X, first + i)):
+            for i in range(scan.n):
+                if not isfinite(entry_value(&slice, i)):
                     return NOT_FINITE, k * X.length + i
     return SOUND, 0
 
 
-def check_matrix(values, indices, starts, Py_ssize_t n_rows, Py_ssize_t n_columns, bint by_rows):
+def check_matrix(values, indices, starts, Py_ssize_t n_rows, Py_ssize_t n_columns, bint by_rows, int n_threads=1):
     """Check storage that nothing has trusted yet, and make the view of it that kernels take.
 
     values : 2-D (dense) or 1-D (sparse) array of float32 or float64, native byte order, aligned; a dense slice is
         contiguous. indices, starts : 1-D arrays of int32 or int64, or None when X is dense. All are read only.
+    n_threads : threads that read the entries, at most.
 
     Returns
     -------
@@ -172,7 +217,7 @@ def check_matrix(values, indices, starts, Py_ssize_t n_rows, Py_ssize_t n_column
             raise ValueError("values must have the shape of X and contiguous slices")
         view.stride = values.strides[not by_rows] // values.itemsize
     with nogil:
-        fault, where = find_fault(&view, n_indices, n_values)
+        fault, where = find_fault(&view, n_indices, n_values, n_threads)
     if fault != SOUND:
         return None, FAULTS[fault], where
     X = <MatrixView*> PyMem_Malloc(sizeof(MatrixView))
@@ -190,7 +235,7 @@ cdef inline const double* vector(const double[::1] v, Py_ssize_t n) except? NULL
 
 
 def pack_problem(matrix, y, sample_weight, mean, double total_weight, norm2, penalty_weight,
-                 double lam, double l2, bint positive):
+                 double lam, double l2, bint positive, int n_threads):
     """Join a checked matrix and float64 vectors (or None) into the Problem that kernels take; see problem.pxd."""
     cdef const MatrixView* X = <const MatrixView*> PyCapsule_GetPointer(matrix, b"l1fast.MatrixView")
     cdef Py_ssize_t n = n_samples(X), p = n_features(X)
@@ -205,6 +250,8 @@ def pack_problem(matrix, y, sample_weight, mean, double total_weight, norm2, pen
     made.penalty.l2 = l2
     made.penalty.weight = vector(penalty_weight, p) if penalty_weight is not None else NULL
     made.penalty.positive = positive
+    made.team = TEAM
+    made.n_threads = n_threads
     cdef Problem* P = <Problem*> PyMem_Malloc(sizeof(Problem))
     if P == NULL:
         raise MemoryError

@@ -12,6 +12,7 @@ def check_matrix(
     n_rows: int,
     n_columns: int,
     by_rows: bool,
+    n_threads: int = 1,
 ) -> tuple[object | None, str, int]: ...
 def pack_problem(
     matrix: object,
@@ -24,5 +25,6 @@ def pack_problem(
     lam: float,
     l2: float,
     positive: bool,
+    n_threads: int,
 ) -> object: ...
 def all_finite(v: NDArray[np.float64]) -> bool: ...
