@@ -149,7 +149,8 @@ def checked(storage: Storage) -> Design:
 def check_storage(storage: Storage, n_threads: int = 1) -> tuple[object | None, str, int]:
     """(view or None, fault, where) by the fused pass of `_kernels.check`."""
     parts = (storage.values, storage.indices, storage.starts)
-    return check.check_matrix(*parts, *storage.shape, storage.by_rows, worthwhile(n_threads, storage.values.size))
+    n_threads = worthwhile(n_threads, storage.values.size, storage.indices is not None)
+    return check.check_matrix(*parts, *storage.shape, storage.by_rows, n_threads)
 
 
 def join_notes(*notes: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from l1fast import _blas
 from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import Design
 from l1fast._penalties import ElasticNet
@@ -146,7 +147,8 @@ def solve(
         outcome = Outcome(w, 0, 0)
     else:
         iterations = algorithm.default_max_iter if most is None else most
-        outcome, certificate, dual = _run_certified(algorithm, problem, w, iterations, monitor)
+        with _blas.one_thread():
+            outcome, certificate, dual = _run_certified(algorithm, problem, w, iterations, monitor)
     result = Result(
         coef=outcome.coef + 0.0,  # no negative zeros
         intercept=problem.intercept(outcome.coef),
@@ -227,7 +229,8 @@ def _problem(
     datafit = LeastSquares(as_vector("y", y, n), weight, as_flag("fit_intercept", fit_intercept))
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         null = datafit.null_loss
-        problem = Problem.of(design, datafit, penalty, worthwhile(most_threads, design.n_entries))
+        n_threads = worthwhile(most_threads, design.n_entries, design.sparse)
+        problem = Problem.of(design, datafit, penalty, n_threads)
         norm2 = problem.norm2
     centred = datafit.centred if weight is None else datafit.centred[weight > 0.0]
     _refuse_scale("y", null, centred)

@@ -15,7 +15,7 @@ cdef struct Team:
     void (*run)(Part function, void* context, Py_ssize_t n_parts, int n_threads) noexcept nogil
 
 cdef enum:
-    NUMBERS_PER_PART = 8192     # of a vector: 5 us of work, about what it costs to share it out
+    NUMBERS_PER_PART = 8192     # of a vector: about 5 us of work
 
 
 cdef inline const Team* team_of(object capsule) except NULL:

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -14,7 +13,7 @@ import pytest
 import scipy.sparse
 
 import l1fast
-from l1fast import _threads
+from l1fast import _blas, _threads
 from l1fast._kernels import check, gradient, parallel
 from l1fast._validation import as_design, as_thread_count
 
@@ -23,9 +22,10 @@ every_storage = pytest.mark.parametrize("storage", STORED)
 HAS_FORK = hasattr(os, "fork")
 
 
-def large(n=3000, p=300, density=1.0, seed=0):
-    """A problem large enough for several threads."""
-    assert n * p * density >= 3 * _threads.ENTRIES_PER_THREAD
+def large(n=4000, p=400, density=1.0, seed=0):
+    """A problem large enough for three threads, in any storage."""
+    assert n * p >= 3 * _threads.DENSE_PER_THREAD
+    assert n * p * density >= 3 * _threads.SPARSE_PER_THREAD
     return problems.make(n, p, density=density, seed=seed)
 
 
@@ -104,7 +104,7 @@ print(parallel.n_workers())
 
 @every_storage
 @pytest.mark.parametrize("fit_intercept", [False, True], ids=["", "intercept"])
-@pytest.mark.parametrize("shape", [(30_000, 40), (400, 3000)])
+@pytest.mark.parametrize("shape", [(40_000, 40), (500, 3200)])
 def test_passes_in_parts(storage, shape, fit_intercept):
     X, y = large(*shape, density=0.3)
     weight = np.random.default_rng(1).random(shape[0])
@@ -241,7 +241,7 @@ import l1fast
 from l1fast._kernels import parallel
 
 rng = np.random.default_rng(0)
-X, y = rng.standard_normal((2000, 300)), rng.standard_normal(2000)
+X, y = rng.standard_normal((4000, 400)), rng.standard_normal(4000)
 solve = lambda: l1fast.solve(X, y, 20.0, solver="fista", n_threads=3).coef.tobytes()
 before = solve()
 assert parallel.n_workers() >= 2
@@ -339,9 +339,11 @@ def test_l1fast_num_threads_must_make_sense(environment, value):
         l1fast.solve(np.eye(2), [1.0, 2.0], 0.1)
 
 
-def test_threads_that_do_not_pay_are_not_used():
-    most = _threads.ENTRIES_PER_THREAD
-    assert [_threads.worthwhile(4, n) for n in (0, most, 2 * most, 3 * most - 1, 100 * most)] == [1, 1, 2, 2, 4]
+@pytest.mark.parametrize("sparse", [False, True])
+def test_threads_that_do_not_pay_are_not_used(sparse):
+    each = _threads.SPARSE_PER_THREAD if sparse else _threads.DENSE_PER_THREAD
+    counts = [_threads.worthwhile(4, n, sparse) for n in (0, each, 2 * each, 3 * each - 1, 100 * each)]
+    assert counts == [1, 1, 2, 2, 4]
 
 
 def test_one_thread_outside_the_main_thread(environment):
@@ -400,3 +402,61 @@ def test_quota_of_a_container(monkeypatch, tmp_path, files, cores):
         assert _threads.usable_cores() == cores
     finally:
         _threads._quota.cache_clear()
+
+
+# ---------------------------------------------------------------- BLAS
+
+
+@pytest.fixture
+def blas():
+    """The thread counts of BLAS, set to 2 for the test."""
+    if not _blas.controls():
+        pytest.skip("no BLAS that can be told how many threads to use")
+    before = [control.get() for control in _blas.controls()]
+    for control in _blas.controls():
+        control.set(2)
+    yield lambda: {control.get() for control in _blas.controls()}
+    for control, number in zip(_blas.controls(), before, strict=True):
+        control.set(number)
+
+
+def test_blas_is_found_in_wheels():
+    if "openblas" not in np.show_config("dicts")["Build Dependencies"]["blas"]["name"]:
+        pytest.skip("NumPy has another BLAS")
+    assert _blas.controls()
+
+
+def test_blas_has_one_thread_during_a_solve(blas):
+    X, y = problems.make()
+    seen = []
+    assert blas() == {2}
+    l1fast.solve(X, y, problems.strength(X, y), solver="cd", callback=lambda state: seen.append(blas()))
+    assert seen
+    assert all(counts == {1} for counts in seen)
+    assert blas() == {2}
+
+
+def test_blas_is_given_back_after_an_error(blas):
+    X, y = problems.make()
+    with pytest.raises(ZeroDivisionError):
+        l1fast.solve(X, y, problems.strength(X, y), callback=lambda state: 1 / 0)
+    assert blas() == {2}
+
+
+def test_blas_is_given_back_by_the_last_of_several(blas):
+    with _blas.one_thread():
+        with _blas.one_thread():
+            assert blas() == {1}
+        assert blas() == {1}
+    assert blas() == {2}
+
+
+@pytest.mark.skipif(not HAS_FORK, reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_blas_of_a_forked_child(blas):
+    with _blas.one_thread():
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if blas() == {2} and _blas._holders == 0 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert blas() == {1}
