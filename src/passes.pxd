@@ -14,7 +14,7 @@ from team cimport Team, range_begin, range_parts, run
 
 cdef enum:
     MOST_PARTS = 64             # with sums of their own
-    ENTRIES_PER_SUM = 2         # stored entries for each number of a part's sum, at least: clearing and adding up pay
+    ENTRIES_PER_SUM = 4         # stored entries for each number of a part's sum, at least: clearing and adding up pay
     PARTS_PER_THREAD = 4        # where parts have no sums: a thread that comes late leaves more to the others
     ENTRIES_PER_PART = 16384    # stored entries: 10 to 20 us of work
     SEGMENT = 64                # entries of a dense slice that a part of axpys takes, at least

@@ -6,6 +6,10 @@
  * by the job that it is itself a part of) does its parts alone. What a part computes must depend on its number alone;
  * then results do not depend on who did what.
  *
+ * A worker that loses its core amid a part keeps the caller waiting. So the caller compares what a job took with what it
+ * would have taken alone, by the time of its own parts, and after a loss it works alone for a while: twice as many jobs
+ * after every loss, half as many after every gain.
+ *
  * Workers are started when first needed, never touch Python, sleep between jobs after a short spin, and live as long as
  * the process. A forked child has none: it begins a team of its own. Threads and locks are Python's own portable ones,
  * which need no interpreter lock; a lock serves as a binary semaphore.
@@ -18,13 +22,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#ifndef _WIN32
-#include <pthread.h>
-#include <signal.h>
-#endif
-
-/* Atomic words, all operations sequentially consistent. add and exchange return the old value. */
-#if defined(_MSC_VER) && !defined(__clang__)
+#ifdef _WIN32
 #ifndef WIN32_LEAN_AND_MEAN
 #define WIN32_LEAN_AND_MEAN
 #endif
@@ -32,6 +30,14 @@
 #define NOMINMAX
 #endif
 #include <windows.h>
+#else
+#include <pthread.h>
+#include <signal.h>
+#include <time.h>
+#endif
+
+/* Atomic words, all operations sequentially consistent. add and exchange return the old value. */
+#if defined(_MSC_VER) && !defined(__clang__)
 typedef volatile LONG64 l1fast_word;
 #define L1FAST_LOAD_WORD(a) ((int64_t)ReadAcquire64(a))
 #define L1FAST_EXCHANGE(a, to) ((int64_t)InterlockedExchange64((a), (to)))
@@ -59,8 +65,9 @@ static inline int l1fast_replace(l1fast_word *a, int64_t from, int64_t to)
 
 /* SPINS: looks at the board, with a pause after each, before a thread goes to sleep: 10 to 50 us on processors of today,
  * longer than the serial steps between two passes over X, and too short to take a core from anyone.
+ * MOST_ALONE: jobs that the caller does alone after a loss, at most: one loss of a time slice in so many passes is little.
  * WAKES: sleepers that each thread wakes when it joins; they wake others, so that no one wakes a large team alone. */
-enum { L1FAST_MOST_WORKERS = 255, L1FAST_SPINS = 1000, L1FAST_WAKES = 3, L1FAST_LINE = 64 };
+enum { L1FAST_MOST_WORKERS = 255, L1FAST_SPINS = 1000, L1FAST_WAKES = 3, L1FAST_MOST_ALONE = 64, L1FAST_LINE = 64 };
 
 typedef void (*l1fast_part)(void *context, Py_ssize_t part);
 
@@ -84,6 +91,8 @@ static struct {
     l1fast_part function;
     void *context;
     Py_ssize_t n_parts;
+    int alone;              /* jobs that the caller does alone from now on */
+    int penalty;            /* how many that was after the last loss */
     PyThread_type_lock done;
     l1fast_word n_workers;
     l1fast_worker worker[L1FAST_MOST_WORKERS];
@@ -194,23 +203,64 @@ static void l1fast_wait_for_workers(void)
     }
 }
 
+/* Nanoseconds since some moment. */
+static double l1fast_clock(void)
+{
+#ifdef _WIN32
+    LARGE_INTEGER ticks, frequency;
+    QueryPerformanceFrequency(&frequency);
+    QueryPerformanceCounter(&ticks);
+    return (double)ticks.QuadPart * 1e9 / (double)frequency.QuadPart;
+#else
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec * 1e9 + (double)now.tv_nsec;
+#endif
+}
+
+/* The job on the board, done by caller and workers; whether that was faster than the caller alone, by its own parts. */
+static int l1fast_do_job(int64_t threads, Py_ssize_t n_parts)
+{
+    const double began = l1fast_clock();
+    double worked;
+    Py_ssize_t part, mine = 0;
+    L1FAST_EXCHANGE(&l1fast_team.unfinished, n_parts);
+    L1FAST_EXCHANGE(&l1fast_team.open, threads << 32 | n_parts);
+    l1fast_wake_sleepers();
+    worked = l1fast_clock();
+    for (part = l1fast_claim(0); part >= 0; part = l1fast_claim(0), mine++) l1fast_do_part(part);
+    worked = l1fast_clock() - worked;
+    l1fast_wait_for_workers();
+    return mine == 0 || (l1fast_clock() - began) * (double)mine < worked * (double)n_parts;
+}
+
+static void l1fast_do_alone(l1fast_part function, void *context, Py_ssize_t n_parts)
+{
+    for (Py_ssize_t part = 0; part < n_parts; part++) function(context, part);
+}
+
 static void l1fast_team_run(l1fast_part function, void *context, Py_ssize_t n_parts, int n_threads)
 {
     int64_t threads = n_threads < n_parts ? n_threads : n_parts;
     if (threads <= 1 || n_parts > INT32_MAX || L1FAST_EXCHANGE(&l1fast_team.busy, 1)) {
-        for (Py_ssize_t part = 0; part < n_parts; part++) function(context, part);
+        l1fast_do_alone(function, context, n_parts);
         return;
     }
     l1fast_grow(threads - 1 < L1FAST_MOST_WORKERS ? threads - 1 : L1FAST_MOST_WORKERS);
     if (threads > l1fast_team.n_workers + 1) threads = l1fast_team.n_workers + 1;
-    l1fast_team.function = function;
-    l1fast_team.context = context;
-    l1fast_team.n_parts = n_parts;
-    L1FAST_EXCHANGE(&l1fast_team.unfinished, n_parts);
-    L1FAST_EXCHANGE(&l1fast_team.open, threads << 32 | n_parts);
-    l1fast_wake_sleepers();
-    for (Py_ssize_t part = l1fast_claim(0); part >= 0; part = l1fast_claim(0)) l1fast_do_part(part);
-    l1fast_wait_for_workers();
+    if (l1fast_team.alone > 0) {
+        l1fast_team.alone--;
+        l1fast_do_alone(function, context, n_parts);
+    } else {
+        l1fast_team.function = function;
+        l1fast_team.context = context;
+        l1fast_team.n_parts = n_parts;
+        if (l1fast_do_job(threads, n_parts))
+            l1fast_team.penalty /= 2;
+        else if (l1fast_team.penalty < L1FAST_MOST_ALONE)
+            l1fast_team.penalty = l1fast_team.penalty > 0 ? 2 * l1fast_team.penalty : 1;
+        if (l1fast_team.penalty > 0) l1fast_team.alone = l1fast_team.penalty;
+    }
     L1FAST_EXCHANGE(&l1fast_team.busy, 0);
 }
 

@@ -104,7 +104,7 @@ print(parallel.n_workers())
 
 @every_storage
 @pytest.mark.parametrize("fit_intercept", [False, True], ids=["", "intercept"])
-@pytest.mark.parametrize("shape", [(40_000, 40), (500, 3200)])
+@pytest.mark.parametrize("shape", [(25_000, 70), (500, 3200)])
 def test_passes_in_parts(storage, shape, fit_intercept):
     X, y = large(*shape, density=0.3)
     weight = np.random.default_rng(1).random(shape[0])
