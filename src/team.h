@@ -6,9 +6,9 @@
  * by the job that it is itself a part of) does its parts alone. What a part computes must depend on its number alone;
  * then results do not depend on who did what.
  *
- * A worker that loses its core amid a part keeps the caller waiting. So the caller compares what a job took with what it
- * would have taken alone, by the time of its own parts, and after a loss it works alone for a while: twice as many jobs
- * after every loss, half as many after every gain.
+ * A worker that loses its core amid a part keeps the caller waiting. So the caller compares what jobs took with what they
+ * would have taken alone, by the time of its own parts, and after a trial with a loss it works alone for a while: twice
+ * as long after every further loss, half as long after a gain.
  *
  * Workers are started when first needed, never touch Python, sleep between jobs after a short spin, and live as long as
  * the process. A forked child has none: it begins a team of its own. Threads and locks are Python's own portable ones,
@@ -65,9 +65,14 @@ static inline int l1fast_replace(l1fast_word *a, int64_t from, int64_t to)
 
 /* SPINS: looks at the board, with a pause after each, before a thread goes to sleep: 10 to 50 us on processors of today,
  * longer than the serial steps between two passes over X, and too short to take a core from anyone.
- * MOST_ALONE: jobs that the caller does alone after a loss, at most: one loss of a time slice in so many passes is little.
  * WAKES: sleepers that each thread wakes when it joins; they wake others, so that no one wakes a large team alone. */
-enum { L1FAST_MOST_WORKERS = 255, L1FAST_SPINS = 1000, L1FAST_WAKES = 3, L1FAST_MOST_ALONE = 64, L1FAST_LINE = 64 };
+enum { L1FAST_MOST_WORKERS = 255, L1FAST_SPINS = 1000, L1FAST_WAKES = 3, L1FAST_LINE = 64 };
+
+/* Nanoseconds. A trial lasts a few ticks of the scheduler, which may wake a worker on the core of its caller and then
+ * needs a tick or two to move it to an idle one. The longest time alone makes trials in vain a few percent of the work. */
+#define L1FAST_TRIAL 5e6
+#define L1FAST_FIRST_ALONE 5e6
+#define L1FAST_MOST_ALONE 160e6
 
 typedef void (*l1fast_part)(void *context, Py_ssize_t part);
 
@@ -91,8 +96,10 @@ static struct {
     l1fast_part function;
     void *context;
     Py_ssize_t n_parts;
-    int alone;              /* jobs that the caller does alone from now on */
-    int penalty;            /* how many that was after the last loss */
+    double spent;           /* by the jobs of the trial */
+    double spent_alone;     /* what they would have taken the caller alone */
+    double alone_until;     /* when the next trial begins */
+    double alone_for;       /* how long the caller worked alone after the last trial */
     PyThread_type_lock done;
     l1fast_word n_workers;
     l1fast_worker worker[L1FAST_MOST_WORKERS];
@@ -218,10 +225,9 @@ static double l1fast_clock(void)
 #endif
 }
 
-/* The job on the board, done by caller and workers; whether that was faster than the caller alone, by its own parts. */
-static int l1fast_do_job(int64_t threads, Py_ssize_t n_parts)
+/* The job on the board, done by caller and workers. */
+static void l1fast_do_job(int64_t threads, Py_ssize_t n_parts, double began)
 {
-    const double began = l1fast_clock();
     double worked;
     Py_ssize_t part, mine = 0;
     L1FAST_EXCHANGE(&l1fast_team.unfinished, n_parts);
@@ -231,7 +237,24 @@ static int l1fast_do_job(int64_t threads, Py_ssize_t n_parts)
     for (part = l1fast_claim(0); part >= 0; part = l1fast_claim(0), mine++) l1fast_do_part(part);
     worked = l1fast_clock() - worked;
     l1fast_wait_for_workers();
-    return mine == 0 || (l1fast_clock() - began) * (double)mine < worked * (double)n_parts;
+    if (mine == 0) return;
+    l1fast_team.spent += l1fast_clock() - began;
+    l1fast_team.spent_alone += worked * (double)n_parts / (double)mine;
+}
+
+/* At the end of a trial: together or alone? */
+static void l1fast_judge(void)
+{
+    double alone = l1fast_team.alone_for;
+    if (l1fast_team.spent < L1FAST_TRIAL) return;
+    if (l1fast_team.spent < l1fast_team.spent_alone)
+        alone = alone > L1FAST_FIRST_ALONE ? alone / 2 : 0.0;
+    else {
+        if (alone < L1FAST_MOST_ALONE) alone = alone > 0.0 ? 2 * alone : L1FAST_FIRST_ALONE;
+        l1fast_team.alone_until = l1fast_clock() + alone;
+    }
+    l1fast_team.alone_for = alone;
+    l1fast_team.spent = l1fast_team.spent_alone = 0.0;
 }
 
 static void l1fast_do_alone(l1fast_part function, void *context, Py_ssize_t n_parts)
@@ -242,24 +265,22 @@ static void l1fast_do_alone(l1fast_part function, void *context, Py_ssize_t n_pa
 static void l1fast_team_run(l1fast_part function, void *context, Py_ssize_t n_parts, int n_threads)
 {
     int64_t threads = n_threads < n_parts ? n_threads : n_parts;
+    double now;
     if (threads <= 1 || n_parts > INT32_MAX || L1FAST_EXCHANGE(&l1fast_team.busy, 1)) {
         l1fast_do_alone(function, context, n_parts);
         return;
     }
     l1fast_grow(threads - 1 < L1FAST_MOST_WORKERS ? threads - 1 : L1FAST_MOST_WORKERS);
     if (threads > l1fast_team.n_workers + 1) threads = l1fast_team.n_workers + 1;
-    if (l1fast_team.alone > 0) {
-        l1fast_team.alone--;
+    now = l1fast_clock();
+    if (now < l1fast_team.alone_until) {
         l1fast_do_alone(function, context, n_parts);
     } else {
         l1fast_team.function = function;
         l1fast_team.context = context;
         l1fast_team.n_parts = n_parts;
-        if (l1fast_do_job(threads, n_parts))
-            l1fast_team.penalty /= 2;
-        else if (l1fast_team.penalty < L1FAST_MOST_ALONE)
-            l1fast_team.penalty = l1fast_team.penalty > 0 ? 2 * l1fast_team.penalty : 1;
-        if (l1fast_team.penalty > 0) l1fast_team.alone = l1fast_team.penalty;
+        l1fast_do_job(threads, n_parts, now);
+        l1fast_judge();
     }
     L1FAST_EXCHANGE(&l1fast_team.busy, 0);
 }
