@@ -1,13 +1,13 @@
 /* A team of threads that shares out the parts of one job at a time.
  *
- * l1fast_team_run calls function(context, part) once for every part = 0 .. n_parts - 1. Parts are claimed one by one, by
- * the caller as well as by the workers: on a busy machine, where no worker gets a core, the caller does them all and
+ * l1fast_team_run calls function(context, part) once for every part = 0 .. n_parts - 1. Parts are claimed one by one,
+ * by the caller as well as by the workers: on a busy machine, where no worker gets a core, the caller does them all and
  * nobody waits for a thread that has not begun. A caller that finds the team taken (by a solve in another thread, or
  * by the job that it is itself a part of) does its parts alone. What a part computes must depend on its number alone;
  * then results do not depend on who did what.
  *
- * A worker that loses its core amid a part keeps the caller waiting. So the caller compares what jobs took with what they
- * would have taken alone, by the time of its own parts, and after a trial with a loss it works alone for a while: twice
+ * A worker that loses its core amid a part keeps the caller waiting. So the caller compares what jobs took with what
+ * they would have taken alone, by the time of its own parts, and after a trial with a loss it works alone for a while: twice
  * as long after every further loss, half as long after a gain.
  *
  * Workers are started when first needed, never touch Python, sleep between jobs after a short spin, and live as long as
@@ -63,13 +63,13 @@ static inline int l1fast_replace(l1fast_word *a, int64_t from, int64_t to)
 #endif
 #endif
 
-/* SPINS: looks at the board, with a pause after each, before a thread goes to sleep: 10 to 50 us on processors of today,
+/* SPINS: looks at the board, with a pause after each, before a thread goes to sleep: 10 to 50 us on today's processors,
  * longer than the serial steps between two passes over X, and too short to take a core from anyone.
  * WAKES: sleepers that each thread wakes when it joins; they wake others, so that no one wakes a large team alone. */
 enum { L1FAST_MOST_WORKERS = 255, L1FAST_SPINS = 1000, L1FAST_WAKES = 3, L1FAST_LINE = 64 };
 
 /* Nanoseconds. A trial lasts a few ticks of the scheduler, which may wake a worker on the core of its caller and then
- * needs a tick or two to move it to an idle one. The longest time alone makes trials in vain a few percent of the work. */
+ * needs a tick or two to move it to an idle one. The longest time alone makes vain trials a few percent of the work. */
 #define L1FAST_TRIAL 5e6
 #define L1FAST_FIRST_ALONE 5e6
 #define L1FAST_MOST_ALONE 160e6
