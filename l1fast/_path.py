@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from l1fast import _blas
 from l1fast._problem import Certificate, Problem
 from l1fast._result import ConvergenceWarning, PathCallback, PathResult, PathState, Status
 from l1fast._solve import (
@@ -30,10 +31,9 @@ from l1fast._solve import (
     read_penalty,
     read_solver,
     run_certified,
-    thread_count,
 )
 from l1fast._solvers import CD, Carry, Monitor, Outcome, Solver, WorkingSet, choose
-from l1fast._validation import as_count, as_flag, as_number, as_storage, as_vector
+from l1fast._validation import as_count, as_flag, as_number, as_storage, as_thread_count, as_vector
 
 Vector = NDArray[np.float64]
 
@@ -134,7 +134,7 @@ def path(
     storage = as_storage(X)
     smallest = 1.0 if asked is None else float(asked.min(initial=1.0))
     penalty = read_penalty(smallest, 0.0, penalty_weights, bounds, as_flag("positive", positive), storage.shape[1])
-    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, thread_count(n_threads, storage))
+    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads))
     if asked is None:
         largest = critical_strength(problem)
         asked = largest * ratio ** (np.arange(count) / max(count - 1, 1)) if largest > 0.0 else np.zeros(1)
@@ -215,7 +215,9 @@ class Walk:
         """Make the Gram matrix of all columns, unless time runs out."""
         working = WorkingSet(self.problem, exact=True)
         working.add(np.arange(self.problem.shape[1]))
-        if working.complete_gram(self.monitor()):
+        with _blas.one_thread():
+            done = working.complete_gram(self.monitor())
+        if done:
             self.compressed = self.carry.working = working
 
     def step(self, lam: float, last: bool) -> Status:
@@ -223,12 +225,13 @@ class Walk:
         problem, monitor = self.problem.with_strength(lam, self.ridge[0] + self.ridge[1] * lam), self.monitor()
         start = null_fit(problem) if self.w is None else self.w
         answer = None
-        if self.compressed is not None and not last:
-            answer = descend_compressed(problem, self.compressed, start, monitor)
-        if answer is None:
-            monitor = self.monitor()
-            self.screen(lam)
-            answer = run_certified(self.algorithm, problem, start, self.max_iter, monitor, self.carry)[:2]
+        with _blas.one_thread():
+            if self.compressed is not None and not last:
+                answer = descend_compressed(problem, self.compressed, start, monitor)
+            if answer is None:
+                monitor = self.monitor()
+                self.screen(lam)
+                answer = run_certified(self.algorithm, problem, start, self.max_iter, monitor, self.carry)[:2]
         outcome, certificate = answer
         if outcome.conversion and outcome.conversion not in self.conversions:
             self.conversions.append(outcome.conversion)

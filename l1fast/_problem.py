@@ -53,6 +53,7 @@ class Problem:
     norm2 : ndarray of float64, shape (n_features,)
         Weighted squared norms of the (centred) columns; 0 for a column that cannot matter.
     n_threads : int
+        Threads of a pass over X, at most.
     capsule : capsule
         All of it, as the kernels take it.
     product : ndarray of float64, shape (n_features,), or None
@@ -82,7 +83,8 @@ class Problem:
             mean = moments.total / total
             norm2 = moments.square - total * mean * mean
             if np.any(norm2 < CANCELLED * moments.square):
-                gradient.column_norms2(design.view, weight, mean, total, norm2, np.empty(design.shape[1]))
+                scratch = np.empty(2 * (design.shape[1] + gradient.scratch_size(design.view, n_threads)))
+                gradient.column_norms2(design.view, weight, mean, total, norm2, scratch, n_threads)
             norm2[np.isfinite(norm2) & (norm2 <= total * (ROUNDING * mean) ** 2)] = 0.0
             product = np.where(norm2 == 0.0, 0.0, product - mean * float(datafit.weighted.sum()))
         return cls._packed(design, datafit, penalty, mean, norm2, n_threads, product)
@@ -110,6 +112,7 @@ class Problem:
             penalty.l2,
             penalty.lower,
             penalty.upper,
+            n_threads,
         )
         return cls(design, datafit, penalty, mean, norm2, n_threads, capsule, product)
 
@@ -144,9 +147,8 @@ class Problem:
         return self.datafit.null_loss or 1.0
 
     def scratch(self) -> Vector:
-        """Room for the parts of a gradient that threads sum on their own."""
-        parts = self.n_threads * (self.shape[1] + 1) if self.n_threads > 1 else 0
-        return np.empty(parts)
+        """Room for what threads add up on their own in a pass over X."""
+        return np.empty(gradient.scratch_size(self.design.view, self.n_threads))
 
     def gradient(self, w: Vector, q: Vector, g: Vector, scratch: Vector) -> float:
         """Fill q = s (Xw + b - y) and g = X'q; return the loss at w. One read of X, none at w = 0."""
@@ -154,7 +156,7 @@ class Problem:
             np.negative(self.datafit.weighted, out=q)
             np.negative(self.product, out=g)
             return self.datafit.null_loss
-        return gradient.gradient(self.capsule, w, q, g, scratch, self.n_threads)
+        return gradient.gradient(self.capsule, w, q, g, scratch)
 
     def at(self, w: Vector) -> Point:
         """Read X at w."""
@@ -164,7 +166,7 @@ class Problem:
 
     def correlate(self, q: Vector) -> Vector:
         """X'q, X centred when there is an intercept; exactly 0 for a column that cannot matter."""
-        g = self.design.correlate(q)
+        g = self.design.correlate(q, self.n_threads)
         if self.mean is not None:
             g -= self.mean * q.sum()
             g[self.norm2 == 0.0] = 0.0

@@ -5,7 +5,6 @@ minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| +
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from typing import Any
@@ -13,22 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from l1fast import _blas
 from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import Storage
-from l1fast._kernels import gradient
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, ConvergenceWarning, History, Result, Status
 from l1fast._solvers import Carry, Monitor, Outcome, Solver, choose, named
-from l1fast._validation import as_bounds, as_count, as_flag, as_number, as_storage, as_vector, measured
+from l1fast._threads import worthwhile
+from l1fast._validation import as_bounds, as_count, as_flag, as_number, as_storage, as_thread_count, as_vector, measured
 
 Vector = NDArray[np.float64]
 Bounds = tuple[ArrayLike | None, ArrayLike | None]
-
-ENTRIES_PER_THREAD = 1_000_000
-"""Stored entries below which another thread costs more than it brings."""
-
-PROCESS = os.getpid()
 
 MOST_ITERATIONS = 2**31 - 1
 
@@ -91,8 +86,9 @@ def solve(
     start : array-like of shape (n_features,), or Result, optional
         Where to start; default 0. Entries outside the bounds are moved to the bound.
     n_threads : int, optional
-        Threads of the sweeps over X at most; small problems use one. Default: L1FAST_NUM_THREADS, else 1: threads
-        pay for FISTA on dense data and little elsewhere, and on a busy machine they wait for each other.
+        Threads at most; small problems use one. Default: the environment variable L1FAST_NUM_THREADS, else
+        OMP_NUM_THREADS, else 1 in a thread other than the main one and in a process of multiprocessing, else all
+        cores that this process may use.
     callback : callable, optional
         Called with a `State` at every check; return True to stop.
     history : bool
@@ -141,7 +137,7 @@ def solve(
     storage = as_storage(X)
     n_features = storage.shape[1]
     penalty = read_penalty(*strengths, penalty_weights, bounds, positive, n_features)
-    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, thread_count(n_threads, storage))
+    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads))
     design = problem.design
     w = null_fit(problem) if start is None else _start(start, problem)
     algorithm, reason = wanted or choose(problem)
@@ -151,7 +147,8 @@ def solve(
     scale = problem.scale
     monitor = Monitor(tol * scale, scale, began, limit, callback, keep)
     iterations = algorithm.default_max_iter if most is None else most
-    outcome, certificate, dual = run_certified(algorithm, problem, w, iterations, monitor)
+    with _blas.one_thread():
+        outcome, certificate, dual = run_certified(algorithm, problem, w, iterations, monitor)
     result = Result(
         coef=outcome.coef + 0.0,  # no negative zeros
         intercept=problem.intercept(outcome.coef),
@@ -199,7 +196,7 @@ def lam_max(
     """
     storage = as_storage(X)
     penalty = read_penalty(1.0, 0.0, penalty_weights, bounds, as_flag("positive", positive), storage.shape[1])
-    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, 1)
+    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(None))
     return critical_strength(problem)
 
 
@@ -222,7 +219,7 @@ def critical_strength(problem: Problem) -> float:
 
 
 def make_problem(
-    storage: Storage, y: Any, penalty: ElasticNet, fit_intercept: Any, sample_weight: Any, n_threads: int
+    storage: Storage, y: Any, penalty: ElasticNet, fit_intercept: Any, sample_weight: Any, most_threads: int
 ) -> Problem:
     """Check y, s and X in this order, and refuse scales whose squares leave the range of float64."""
     n = storage.shape[0]
@@ -232,7 +229,8 @@ def make_problem(
     datafit = LeastSquares(as_vector("y", y, n), weight, as_flag("fit_intercept", fit_intercept))
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         null = datafit.null_loss
-        design, moments = measured(storage, weight, datafit.weighted, datafit.fit_intercept)
+        design, moments = measured(storage, weight, datafit.weighted, datafit.fit_intercept, most_threads)
+        n_threads = worthwhile(most_threads, design.n_entries, design.sparse)
         problem = Problem.of(design, moments, datafit, penalty, n_threads)
         norm2 = problem.norm2
     centred = datafit.centred if weight is None else datafit.centred[weight > 0.0]
@@ -295,20 +293,6 @@ def _start(start: ArrayLike | Result, problem: Problem) -> Vector:
     w = as_vector("start", start.coef if isinstance(start, Result) else start, problem.shape[1])
     w[problem.norm2 == 0.0] = 0.0
     return problem.penalty.within(w)
-
-
-def thread_count(n_threads: int | None, storage: Storage) -> int:
-    """As asked for, else L1FAST_NUM_THREADS, else 1; never more than the size of X pays for."""
-    if n_threads is None:
-        variable = os.environ.get("L1FAST_NUM_THREADS", "").strip()
-        if variable and not (variable.isdecimal() and int(variable) > 0):
-            raise ValueError(f"L1FAST_NUM_THREADS is {variable!r}; set it to a whole number of at least 1")
-        wanted = int(variable) if variable else 1
-    else:
-        wanted = as_count("n_threads", n_threads, least=1)
-    if not gradient.HAS_OPENMP or os.getpid() != PROCESS:  # a forked child must not touch its parent's threads
-        return 1
-    return max(1, min(wanted, storage.values.size // ENTRIES_PER_THREAD))
 
 
 def run_certified(

@@ -175,7 +175,6 @@ class FISTA:
             vectors,
             q,
             scratch,
-            problem.n_threads,
             lipschitz,
             bound,
             self.accelerate,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +18,13 @@ from scipy import sparse
 
 from l1fast._design import Design, Moments, Storage, check_storage, join_notes, measure_storage, read_storage
 from l1fast._kernels import check
+from l1fast._threads import default_threads
 
 Vector = NDArray[np.float64]
 
 
-def as_design(X: Any) -> Design:
-    """Check X in one pass over its storage and return it as a `Design`.
+def as_design(X: Any, n_threads: int = 1) -> Design:
+    """Check X in one pass over its storage, on so many threads at most, and return it as a `Design`.
 
     X : Design, array-like of shape (n_samples, n_features), or SciPy sparse matrix or array. C- and F-contiguous
     arrays, CSR and CSC in float32 or float64 (indices int32 or int64) are used without a copy.
@@ -30,7 +32,7 @@ def as_design(X: Any) -> Design:
     if isinstance(X, Design):
         return X
     storage = as_storage(X)
-    return _sound(storage, *check_storage(storage))
+    return _sound(storage, *check_storage(storage, n_threads))
 
 
 def as_storage(X: Any) -> Storage:
@@ -43,13 +45,15 @@ def as_storage(X: Any) -> Storage:
     return storage
 
 
-def measured(storage: Storage, sample_weight: Vector | None, v: Vector, totals: bool) -> tuple[Design, Moments]:
+def measured(
+    storage: Storage, sample_weight: Vector | None, v: Vector, totals: bool, n_threads: int
+) -> tuple[Design, Moments]:
     """The design of a storage, and the moments of its columns, from one read of X."""
-    view, fault, where, moments = measure_storage(storage, sample_weight, v, totals)
+    view, fault, where, moments = measure_storage(storage, sample_weight, v, totals, n_threads)
     design = _sound(storage, view, fault, where)
     if design.storage is storage:
         return design, moments
-    return measured(design.storage, sample_weight, v, totals)  # it was sorted and added up first
+    return measured(design.storage, sample_weight, v, totals, n_threads)  # it was sorted and added up first
 
 
 def _sound(storage: Storage, view: object | None, fault: str, where: int) -> Design:
@@ -321,6 +325,16 @@ def as_count(name: str, value: Any, *, least: int = 0) -> int:
     if count < least:
         raise ValueError(f"{name} must be at least {least}, got {count}")
     return count
+
+
+def as_thread_count(n_threads: Any) -> int:
+    """As asked for, else L1FAST_NUM_THREADS, else what `default_threads` finds."""
+    if n_threads is not None:
+        return as_count("n_threads", n_threads, least=1)
+    variable = os.environ.get("L1FAST_NUM_THREADS", "").strip()
+    if variable and not (variable.isdecimal() and int(variable) > 0):
+        raise ValueError(f"L1FAST_NUM_THREADS is {variable!r}; set it to a whole number of at least 1")
+    return int(variable) if variable else default_threads()
 
 
 def as_flag(name: str, value: Any) -> bool:

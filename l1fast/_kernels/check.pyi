@@ -15,6 +15,7 @@ def check_matrix(
     sample_weight: NDArray[np.float64] | None = None,
     v: NDArray[np.float64] | None = None,
     moments: NDArray[np.float64] | None = None,
+    n_threads: int = 1,
 ) -> tuple[object | None, str, int]: ...
 def pack_problem(
     matrix: object,
@@ -28,5 +29,6 @@ def pack_problem(
     l2: float,
     lower: NDArray[np.float64] | None,
     upper: NDArray[np.float64] | None,
+    n_threads: int,
 ) -> object: ...
 def all_finite(v: NDArray[np.float64]) -> bool: ...
