@@ -16,6 +16,8 @@ import l1fast
 from l1fast import _blas, _threads
 from l1fast._design import measure_storage, read_storage
 from l1fast._kernels import check, gradient, parallel
+from l1fast._solve import make_problem, read_penalty
+from l1fast._solvers import Monitor, WorkingSet
 from l1fast._validation import as_design, as_thread_count
 
 STORED = {"C": np.array, "F": np.asfortranarray, "csr": scipy.sparse.csr_array, "csc": scipy.sparse.csc_array}
@@ -158,6 +160,29 @@ def test_moments_in_parts(storage):
             for actual, value in zip(moments, exact, strict=True):
                 np.testing.assert_allclose(actual, value, atol=1e-11 * np.abs(value).max())
         assert len({b"".join(moment.tobytes() for moment in run[3]) for run in runs}) == 1
+
+
+@every_storage
+def test_gram_in_parts(storage):
+    """The Gram matrix of a growing working set: right, and the same bits at every call with as many threads."""
+    X, y = large(density=0.5)
+    weight, members = np.linspace(0.5, 1.0, len(y)), np.sort(np.random.default_rng(0).permutation(X.shape[1])[:300])
+    centred = X[:, members] - weight @ X[:, members] / weight.sum()
+    exact = centred.T @ (weight[:, None] * centred)
+    for n_threads in (1, 2, 3, 8):
+        runs = []
+        for _ in range(2):
+            storage_of_x = read_storage(STORED[storage](X))
+            penalty = read_penalty(1.0, 0.0, None, None, False, X.shape[1])
+            problem = make_problem(storage_of_x, y, penalty, True, weight, n_threads)
+            working = WorkingSet(problem, exact=True)
+            for part in (members[:40], members[40:]):
+                working.add(part)
+                assert working.complete_gram(Monitor(0.0, 1.0, time.perf_counter()))
+            assert np.array_equal(working.members, members)
+            runs.append(working.gram[:300, :300].copy())
+        np.testing.assert_allclose(runs[0], exact, atol=1e-11 * exact.max())
+        assert runs[0].tobytes() == runs[1].tobytes()
 
 
 @every_storage
