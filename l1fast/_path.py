@@ -44,6 +44,7 @@ PASSES_FOR_GRAM = 60
 """Strengths for which one row of a Gram matrix costs less than the reads of X that it saves; see `compressible`."""
 
 
+@_blas.one_thread()
 def path(
     X: Any,
     y: ArrayLike,
@@ -158,7 +159,7 @@ def path(
             break
     result = walk.result(asked, status, reason)
     if not result.converged:
-        warnings.warn(_advice(result, len(asked)), ConvergenceWarning, stacklevel=2)
+        warnings.warn(_advice(result, len(asked)), ConvergenceWarning, stacklevel=3)
     return result
 
 
@@ -215,9 +216,7 @@ class Walk:
         """Make the Gram matrix of all columns, unless time runs out."""
         working = WorkingSet(self.problem, exact=True)
         working.add(np.arange(self.problem.shape[1]))
-        with _blas.one_thread():
-            done = working.complete_gram(self.monitor())
-        if done:
+        if working.complete_gram(self.monitor()):
             self.compressed = self.carry.working = working
 
     def step(self, lam: float, last: bool) -> Status:
@@ -225,13 +224,12 @@ class Walk:
         problem, monitor = self.problem.with_strength(lam, self.ridge[0] + self.ridge[1] * lam), self.monitor()
         start = null_fit(problem) if self.w is None else self.w
         answer = None
-        with _blas.one_thread():
-            if self.compressed is not None and not last:
-                answer = descend_compressed(problem, self.compressed, start, monitor)
-            if answer is None:
-                monitor = self.monitor()
-                self.screen(lam)
-                answer = run_certified(self.algorithm, problem, start, self.max_iter, monitor, self.carry)[:2]
+        if self.compressed is not None and not last:
+            answer = descend_compressed(problem, self.compressed, start, monitor)
+        if answer is None:
+            monitor = self.monitor()
+            self.screen(lam)
+            answer = run_certified(self.algorithm, problem, start, self.max_iter, monitor, self.carry)[:2]
         outcome, certificate = answer
         if outcome.conversion and outcome.conversion not in self.conversions:
             self.conversions.append(outcome.conversion)

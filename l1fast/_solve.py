@@ -31,6 +31,7 @@ REPAIRS = 4
 """How often a solver is sent back, ten times stricter, when the final certificate does not confirm its own."""
 
 
+@_blas.one_thread()
 def solve(
     X: Any,
     y: ArrayLike,
@@ -147,8 +148,7 @@ def solve(
     scale = problem.scale
     monitor = Monitor(tol * scale, scale, began, limit, callback, keep)
     iterations = algorithm.default_max_iter if most is None else most
-    with _blas.one_thread():
-        outcome, certificate, dual = run_certified(algorithm, problem, w, iterations, monitor)
+    outcome, certificate, dual = run_certified(algorithm, problem, w, iterations, monitor)
     result = Result(
         coef=outcome.coef + 0.0,  # no negative zeros
         intercept=problem.intercept(outcome.coef),
@@ -168,10 +168,11 @@ def solve(
         history=History.of(monitor.states) if keep else None,
     )
     if not result.converged:
-        warnings.warn(_advice(result), ConvergenceWarning, stacklevel=2)
+        warnings.warn(_advice(result), ConvergenceWarning, stacklevel=3)
     return result
 
 
+@_blas.one_thread()
 def lam_max(
     X: Any,
     y: ArrayLike,

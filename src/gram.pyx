@@ -150,9 +150,9 @@ cdef void add_rows(void* context, Py_ssize_t part) noexcept nogil:
 
 cdef void add_part_sums(const Rows* job) noexcept nogil:
     """Add what the parts from 1 on have summed, in their order."""
-    cdef Py_ssize_t part, a, b, new = job.size - job.known
+    cdef Py_ssize_t _, a, b, new = job.size - job.known
     cdef const double* sums = job.sums
-    for part in range(1, job.n_parts):
+    for _ in range(1, job.n_parts):
         for a in range(new):
             for b in range(job.known + a + 1):
                 job.G[(job.known + a) * job.stride + b] += sums[a * job.size + b]
