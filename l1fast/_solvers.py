@@ -241,6 +241,7 @@ class CD:
         working = WorkingSet(problem, inside)
         working.add(np.union1d(np.flatnonzero(w), problem.penalty.unpenalised(p)))
         useful = np.count_nonzero(problem.norm2)
+        engine = Columns(problem)
         conversion = ""
         stages: list[Problem] | None = None
         iteration = epochs = stalled = 0
@@ -288,7 +289,7 @@ class CD:
             else:
                 columns = stage.by_columns()
                 conversion = columns.design.conversion if columns.design is not problem.design else ""
-                epochs += descend_columns(columns, working.members, w, q, target, monitor)
+                epochs += engine.descend(columns, working.members, w, q, target, monitor)
             iteration += 1
         return Outcome(best, iteration, epochs, conversion)
 
@@ -467,20 +468,140 @@ def penalty_weights(problem: Problem, members: NDArray[np.intp]) -> Vector:
     return np.ones(len(members)) if weights is None else weights[members]
 
 
-def descend_columns(
-    problem: Problem, members: NDArray[np.intp], w: Vector, q: Vector, target: float, monitor: Monitor
-) -> int:
-    """Coordinate descent on the columns of X from w and q (both updated); returns the epochs."""
-    size, epochs = len(members), 0
-    norm2, weights = problem.norm2[members], penalty_weights(problem, members)
-    at_once = max(8, min(MOST_EPOCHS, EPOCHS_AT_ONCE // (4 * problem.design.n_entries + 1000)))
-    while True:
-        done, gap = coordinate_descent.column_descent(
-            problem.capsule, members, w, q, target, at_once, np.empty(size), np.empty(size), norm2, weights
-        )
-        epochs += done
-        if gap <= target or done < at_once or epochs >= MOST_EPOCHS or monitor.out_of_time():
-            return epochs
+class Columns:
+    """Large working sets: coordinate descent on the columns of X, with Newton steps by conjugate gradients.
+
+    For a Newton step the support's columns of a sparse X are copied to rows, so that a product with the Hessian reads
+    each entry once.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.damping = FIRST_DAMPING
+        self.rough = FORCING
+        self.image = np.empty(problem.shape[0])
+
+    def descend(
+        self, problem: Problem, members: NDArray[np.intp], w: Vector, q: Vector, target: float, monitor: Monitor
+    ) -> int:
+        """Minimise over the members from w and q (both updated), X stored by columns; returns the epochs.
+
+        A product with the Hessian counts as an epoch.
+        """
+        size, epochs = len(members), 0
+        norm2, weights = problem.norm2[members], penalty_weights(problem, members)
+        w_set, g_set = np.empty(size), np.empty(size)
+        at_once = max(1, min(EPOCHS_BETWEEN, EPOCHS_AT_ONCE // (4 * problem.design.n_entries + 1000)))
+        while True:
+            done, gap = coordinate_descent.column_descent(
+                problem.capsule, members, w, q, target, at_once, g_set, w_set, norm2, weights
+            )
+            epochs += done
+            if gap <= target or done < at_once or epochs >= MOST_EPOCHS or monitor.out_of_time():
+                return epochs
+            moving = w_set != 0.0
+            if not problem.penalty.positive:
+                moving |= problem.penalty.lam * weights == 0.0
+            epochs += self.newton(problem, members[moving], w, q, g_set[moving], target / gap, monitor)
+
+    def newton(
+        self, problem: Problem, support: NDArray[np.intp], w: Vector, q: Vector, g: Vector, part: float,
+        monitor: Monitor,
+    ) -> int:
+        """Newton steps on the support until one is nearly whole; g : its gradient, part : of the gap to be left."""
+        from l1fast._kernels import newton_cg
+
+        lam, l2 = problem.penalty.lam, problem.penalty.l2
+        capsule, columns = on_rows(problem, support) if problem.design.sparse else (problem.capsule, support)
+        weights, norm2 = penalty_weights(problem, support), problem.norm2[support]
+        kinked = (lam * weights > 0.0) | problem.penalty.positive
+        image = np.empty(0) if problem.design.sparse else self.image
+        product = np.empty(len(support))
+        at_once = max(1, EPOCHS_AT_ONCE // (4 * problem.design.n_entries + 1000))
+        moving = np.arange(len(support))
+        epochs = 0
+        for _ in range(REPEATS):
+            w_set = w[support]
+            shift = l2 * weights + self.damping * norm2
+            diagonal = norm2 + shift
+            d, r = np.zeros(len(support)), np.zeros(len(support))
+            r[moving] = -(g + l2 * weights * w_set + lam * weights * np.sign(w_set))[moving]
+            search = r / diagonal
+            rz = float(r @ search)
+            enough = rz * max(self.rough, SPARE * part) ** 2
+            steps = 0
+            while rz > enough and steps < MOST_PRODUCTS and not monitor.out_of_time():
+                done, rz = newton_cg.solve(
+                    capsule, columns, moving, shift, diagonal, d, r, search, product, image, rz, enough,
+                    min(at_once, MOST_PRODUCTS - steps),
+                )
+                steps += done
+            epochs += steps
+            with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+                crossing = np.where(kinked & (w_set * d < 0.0), -w_set / d, np.inf)
+            order = np.flatnonzero(crossing < 1.0)
+            order = order[np.argsort(crossing[order], kind="stable")]
+            gone, stopped = newton_cg.walk(problem.capsule, support, d, order, w, q, self.image)
+            if TRACE: TRACE(f"      cg {steps} rough {self.rough:.0e} part {part:.0e} damping {self.damping:.0e} gone {gone:.3f} stopped {stopped} of {len(order)}")
+            self.rough = FORCING
+            if gone >= WHOLE:
+                self.damping = max(0.1 * self.damping, LEAST_DAMPING)
+                if stopped <= FEW * len(support):
+                    self.rough = FINE
+                break
+            if gone < SHORT:
+                self.damping = min(10.0 * self.damping, 1.0)
+            if stopped == 0 or monitor.out_of_time():
+                break
+            moving = np.flatnonzero(~(kinked & (w[support] == 0.0)))
+            newton_cg.gradient(problem.capsule, support, q, g)
+        return epochs
+
+TRACE = None
+EPOCHS_BETWEEN = 6
+REPEATS = 4
+FORCING = 0.1
+FINE = 0.01
+FEW = 0.001
+SPARE = 0.3
+MOST_PRODUCTS = 1000
+WHOLE, SHORT = 0.9, 0.3
+LEAST_DAMPING = 1e-10
+
+
+def on_rows(problem: Problem, features: NDArray[np.intp]) -> tuple[object, NDArray[np.intp]]:
+    """The problem on some columns of a sparse X, copied to rows that are sorted by length; and its features' places."""
+    from l1fast._kernels import check, newton_cg
+
+    n, p = problem.shape
+    size = len(features)
+    position = np.full(p, -1, dtype=np.int32)
+    position[features] = np.arange(size, dtype=np.int32)
+    row_size = np.empty(n, dtype=np.int32)
+    newton_cg.count_rows(problem.capsule, features, position, row_size)
+    order = np.argsort(np.minimum(row_size, 65535).astype(np.uint16), kind="stable")
+    starts = np.zeros(n + 1, dtype=np.int64)
+    np.cumsum(row_size[order], out=starts[1:])
+    cursor = np.empty(n, dtype=np.int64)
+    cursor[order] = starts[:-1]
+    indices = np.empty(starts[-1], dtype=np.int32)
+    values = np.empty(starts[-1], dtype=problem.design.entries.dtype)
+    newton_cg.fill_rows(problem.capsule, features, position, cursor, indices, values)
+    view, _, _ = check.check_matrix(values, indices, starts, n, size, True)
+    s, mean, penalty = problem.datafit.sample_weight, problem.mean, problem.penalty
+    capsule = check.pack_problem(
+        view,
+        problem.datafit.centred,
+        None if s is None else s[order],
+        None if mean is None else mean[features],
+        problem.datafit.total_weight,
+        problem.norm2[features],
+        None if penalty.weights is None else penalty.weights[features],
+        penalty.lam,
+        penalty.l2,
+        penalty.positive,
+    )
+    return capsule, np.arange(size)
 
 
 SOLVERS: dict[str, type[Solver]] = {"cd": CD, "fista": FISTA, "ista": ISTA}

@@ -15,8 +15,8 @@ from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
-from matrix cimport (MatrixView, axpy_slices, dense_axpy4, dense_axpy_segment, dense_dot4, dot_slices, n_features,
-                     n_samples, part_begin, slice_axpy, slice_dot)
+from matrix cimport (MatrixView, axpy_slices, dense_axpy4, dense_axpy_segment, dense_dot4, dot_slices, entry_index,
+                     entry_value, n_features, n_samples, part_begin, slice_axpy, slice_dot, slice_start)
 from penalty cimport Penalty
 
 cdef extern from "sweep.h" nogil:
@@ -176,6 +176,20 @@ cdef inline double centre(const Problem* P, double total, double* q) noexcept no
     for i in range(n_samples(&P.X)):
         q[i] -= shift if P.sample_weight == NULL else shift * P.sample_weight[i]
     return shift * total
+
+
+cdef inline void add_column(const Problem* P, Py_ssize_t j, double a, double* q) noexcept nogil:
+    """q += a s x_j, for storage by columns."""
+    cdef const MatrixView* X = &P.X
+    cdef Py_ssize_t e
+    if P.sample_weight == NULL:
+        slice_axpy(X, j, a, q)
+    elif X.sparse:
+        for e in range(slice_start(X, j), slice_start(X, j + 1)):
+            q[entry_index(X, e)] += a * P.sample_weight[entry_index(X, e)] * entry_value(X, e)
+    else:
+        for e in range(X.length):
+            q[e] += a * P.sample_weight[e] * entry_value(X, j * X.stride + e)
 
 
 cdef inline void add_parts(const double* parts, Py_ssize_t n_parts, Py_ssize_t p, Py_ssize_t first, Py_ssize_t last,
