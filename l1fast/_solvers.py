@@ -266,9 +266,13 @@ class CD:
             if violators:
                 least, share = GROWTH_SPARSE if problem.design.sparse else GROWTH_DENSE
                 room = max(least, int(share * np.count_nonzero(w)))
+                if problem.design.sparse and violators > CROWD * self.gram_limit:
+                    room = violators                            # no Gram matrix will hold the support: all at once
                 chosen = np.argpartition(score, -room)[-room:] if violators > room else np.flatnonzero(score)
                 if len(working.members) + len(chosen) > self.gram_limit >= np.count_nonzero(w) + len(chosen):
                     working.keep_support(w)
+                if len(working.members) + len(chosen) > self.gram_limit and stage.penalty.l2 == 0.0:
+                    chosen = without_twins(chosen, working.members, g, problem.norm2)
                 working.add(chosen)
             if violators or gap.gap < 0.5 * smallest:
                 smallest, stalled = min(smallest, gap.gap), 0
@@ -282,14 +286,15 @@ class CD:
                     stages, smallest, stalled, inner_share = [], np.inf, 0, INNER_SHARE
                     continue
             final = 0.5 * monitor.target * inner_share / INNER_SHARE
-            closed = not stages and len(working.members) == useful  # nothing outside could change the picture
+            closed = not stages and (violators == 0 or len(working.members) == useful)
             target = final if closed else max(inner_share * gap.gap, final)
             if len(working.members) <= self.gram_limit:
                 epochs += working.descend(stage, w, g, loss, target, monitor)
             else:
                 columns = stage.by_columns()
                 conversion = columns.design.conversion if columns.design is not problem.design else ""
-                epochs += engine.descend(columns, working.members, w, q, target, monitor)
+                crowded = violators > NEW_SHARE * np.count_nonzero(w)
+                epochs += engine.descend(columns, working.members, w, q, target, monitor, crowded)
             iteration += 1
         return Outcome(best, iteration, epochs, conversion)
 
@@ -482,7 +487,7 @@ class Columns:
         self.image = np.empty(problem.shape[0])
 
     def descend(
-        self, problem: Problem, members: NDArray[np.intp], w: Vector, q: Vector, target: float, monitor: Monitor
+        self, problem: Problem, members: NDArray[np.intp], w: Vector, q: Vector, target: float, monitor: Monitor, crowded
     ) -> int:
         """Minimise over the members from w and q (both updated), X stored by columns; returns the epochs.
 
@@ -499,6 +504,8 @@ class Columns:
             epochs += done
             if gap <= target or done < at_once or epochs >= MOST_EPOCHS or monitor.out_of_time():
                 return epochs
+            if crowded and epochs >= CROWDED_EPOCHS: return epochs
+            if crowded: continue
             moving = w_set != 0.0
             if not problem.penalty.positive:
                 moving |= problem.penalty.lam * weights == 0.0
@@ -558,6 +565,23 @@ class Columns:
         return epochs
 
 TRACE = None
+NEW_SHARE=.1
+CROWDED_EPOCHS=1
+CROWD=2
+
+
+def without_twins(chosen, members, g, norm2):
+    """Those of the chosen features that look like no member and no other chosen one: equal columns have equal slopes.
+
+    A copy of a column changes no optimum. A feature left out by mistake is a violator still at the next step.
+    """
+    if TWINS==0: return chosen
+    key=np.abs(g[chosen])+1j*norm2[chosen]
+    _, first = np.unique(key, return_index=True)
+    chosen=chosen[np.sort(first)]
+    if len(members): chosen=chosen[~np.isin(np.abs(g[chosen])+1j*norm2[chosen], np.abs(g[members])+1j*norm2[members])]
+    return chosen
+TWINS=1
 EPOCHS_BETWEEN = 6
 REPEATS = 4
 FORCING = 0.1
