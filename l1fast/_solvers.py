@@ -265,6 +265,7 @@ class CD:
             read = None
         working = carry.working = carry.working or WorkingSet(problem)
         working.add(np.union1d(np.flatnonzero(w), problem.penalty.unpenalised(p)))
+        engine = Columns(problem)
         conversion = ""
         stages: list[Problem] | None = None
         iteration = epochs = stalled = 0
@@ -293,9 +294,13 @@ class CD:
                 room = max(least, int(share * support))
                 if n >= MANY_ROWS * p <= MANY_ROWS * self.gram_limit and support > CROWDED * len(working.members) > 0:
                     room = p  # nearly all that was let in was needed: the whole Gram matrix at once is cheaper
+                if problem.design.sparse and violators > CROWD * self.gram_limit:
+                    room = violators  # no Gram matrix will hold the support
                 chosen = worst(score, room) if violators > room else np.flatnonzero(score)
                 if len(working.members) + len(chosen) > self.gram_limit >= np.count_nonzero(w) + len(chosen):
                     working.keep_support(w)
+                if len(working.members) + len(chosen) > self.gram_limit and problem.penalty.uniform:
+                    chosen = without_twins(chosen, working.members, g, problem.norm2)
                 working.add(chosen)
             if violators or gap.gap < 0.5 * smallest:
                 smallest, stalled = min(smallest, gap.gap), 0
@@ -318,7 +323,10 @@ class CD:
             else:
                 columns = stage.by_columns()
                 conversion = columns.design.conversion if columns.design is not problem.design else ""
-                epochs += descend_columns(columns, working.members, w, q, target, monitor)
+                if violators > NEW_SHARE * np.count_nonzero(w):
+                    epochs += engine.glance(columns, working.members, w, q)
+                else:
+                    epochs += engine.descend(columns, working.members, w, q, target, monitor)
             iteration += 1
         carry.point = Point(w, q, g, loss)
         point = Point(best, q, g, loss) if gap.gap == best_gap else None
@@ -555,20 +563,189 @@ def count_loose(w_set: Vector, penalties: NDArray[np.float64]) -> int:
     return int(np.count_nonzero((w_set != 0.0) & (w_set > penalties[1]) & (w_set < penalties[2])))
 
 
-def descend_columns(
-    problem: Problem, members: NDArray[np.intp], w: Vector, q: Vector, target: float, monitor: Monitor
-) -> int:
-    """Coordinate descent on the columns of X from w and q (both updated); returns the epochs."""
-    size, epochs = len(members), 0
-    norm2, penalties = problem.norm2[members], penalty_rows(problem, members)
-    at_once = max(8, min(MOST_EPOCHS, EPOCHS_AT_ONCE // (4 * problem.design.n_entries + 1000)))
-    while True:
-        done, gap = coordinate_descent.column_descent(
-            problem.capsule, members, w, q, target, at_once, np.empty(size), np.empty(size), norm2, penalties
-        )
-        epochs += done
-        if gap <= target or done < at_once or epochs >= MOST_EPOCHS or monitor.out_of_time():
-            return epochs
+class Columns:
+    """Large working sets: coordinate descent on the columns of X, with Newton steps by conjugate gradients.
+
+    For a Newton step the support's columns of a sparse X are copied to rows, so that a product with the Hessian reads
+    each entry once.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.damping = FIRST_DAMPING
+        self.rough = FORCING
+        self.image = np.empty(problem.shape[0])
+
+    def descend(
+        self, problem: Problem, members: NDArray[np.intp], w: Vector, q: Vector, target: float, monitor: Monitor
+    ) -> int:
+        """Minimise over the members from w and q (both updated), X stored by columns; returns the epochs.
+
+        A product with the Hessian counts as an epoch.
+        """
+        size, epochs = len(members), 0
+        norm2, penalties = problem.norm2[members], penalty_rows(problem, members)
+        w_set, g_set = np.empty(size), np.empty(size)
+        at_once = max(1, min(EPOCHS_BETWEEN, EPOCHS_AT_ONCE // (4 * problem.design.n_entries + 1000)))
+        while True:
+            done, gap = coordinate_descent.column_descent(
+                problem.capsule, members, w, q, target, at_once, g_set, w_set, norm2, penalties
+            )
+            epochs += done
+            if gap <= target or done < at_once or epochs >= MOST_EPOCHS or monitor.out_of_time():
+                return epochs
+            loose = may_move(problem, w_set, penalties)
+            epochs += self.newton(
+                problem, members[loose], penalties[:, loose], w, q, g_set[loose], target / gap, monitor
+            )
+
+    def glance(self, problem: Problem, members: NDArray[np.intp], w: Vector, q: Vector) -> int:
+        """One epoch, while too many columns are still to come for more."""
+        size = len(members)
+        norm2, penalties = problem.norm2[members], penalty_rows(problem, members)
+        room = np.empty(size), np.empty(size)
+        return coordinate_descent.column_descent(problem.capsule, members, w, q, 0.0, 1, *room, norm2, penalties)[0]
+
+    def newton(
+        self,
+        problem: Problem,
+        support: NDArray[np.intp],
+        penalties: NDArray[np.float64],
+        w: Vector,
+        q: Vector,
+        g: Vector,
+        part: float,
+        monitor: Monitor,
+    ) -> int:
+        """Newton steps on the support until one is nearly whole; returns the products with the Hessian.
+
+        g : the gradient on the support (updated); part : of the gap to be left.
+        """
+        from l1fast._kernels import newton_cg  # here: with newton
+
+        size, epochs = len(support), 0
+        if size == 0:
+            return 0
+        weights, lower, upper = penalties
+        l1, l2, norm2 = problem.penalty.lam * weights, problem.penalty.l2 * weights, problem.norm2[support]
+        capsule = on_rows(problem, support) if problem.design.sparse else problem.capsule
+        columns = np.arange(size) if problem.design.sparse else support
+        image = np.empty(0) if problem.design.sparse else self.image
+        product = np.empty(newton_cg.product_size(capsule, size))
+        at_once = max(1, EPOCHS_AT_ONCE // (4 * problem.design.n_entries + 1000))
+        for _ in range(REPEATS):
+            w_set = w[support]
+            moving = np.flatnonzero(may_move(problem, w_set, penalties))
+            shift = l2 + self.damping * norm2
+            diagonal = norm2 + shift
+            d, r = np.zeros(size), np.zeros(size)
+            r[moving] = -(g + l2 * w_set + l1 * np.sign(w_set))[moving]
+            search = r / diagonal
+            rz = float(r @ search)
+            enough = rz * max(self.rough, SPARE * part) ** 2
+            steps = 0
+            while rz > enough and steps < MOST_PRODUCTS and not monitor.out_of_time():
+                most = min(at_once, MOST_PRODUCTS - steps)
+                done, rz = newton_cg.solve(
+                    capsule, columns, moving, shift, diagonal, d, r, search, product, image, rz, enough, most
+                )
+                steps += done
+            epochs += steps
+            stop = np.where((l1 > 0.0) & (w_set * d < 0.0), 0.0, np.where(d > 0.0, upper, lower))
+            way = np.divide(stop - w_set, d, out=np.full(size, np.inf), where=d != 0.0)
+            order = np.flatnonzero(way < 1.0)
+            order = order[np.argsort(way[order], kind="stable")]
+            gone, stopped = newton_cg.walk(problem.capsule, support, d, order, stop[order], w, q, self.image)
+            self.rough = FORCING
+            if gone >= WHOLE:
+                self.damping = max(0.1 * self.damping, LEAST_DAMPING)
+                if stopped <= FEW * size:
+                    self.rough = FINE
+                break
+            if gone < SHORT:
+                self.damping = min(10.0 * self.damping, 1.0)
+            if stopped == 0 or monitor.out_of_time():
+                break
+            newton_cg.gradient(problem.capsule, support, q, g)
+        return epochs
+
+
+EPOCHS_BETWEEN = 6
+"""Epochs of coordinate descent on columns before each Newton step."""
+
+REPEATS = 4
+"""Newton steps in a row while coefficients keep stopping on the way."""
+
+MOST_PRODUCTS = 1000
+"""Conjugate gradient steps for one Newton step, at most."""
+
+FORCING, FINE, SPARE = 0.1, 0.01, 0.3
+"""What conjugate gradients leave of a Newton step's residual; once signs have settled; of what the gap asks for."""
+
+WHOLE, SHORT, FEW = 0.9, 0.3, 0.001
+"""Parts of a Newton step's way: as good as all, and too little; part of the support that may stop in a fine one."""
+
+LEAST_DAMPING = 1e-10
+
+CROWD = 2
+"""With more violators than CROWD times the largest Gram matrix, a sparse problem lets all of them in at once."""
+
+NEW_SHARE = 0.1
+"""With more new columns than this part of the support, a large working set gets one epoch, no more."""
+
+
+def may_move(problem: Problem, w_set: Vector, penalties: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which coefficients lie between their bounds and not at the penalty's kink."""
+    weights, lower, upper = penalties
+    made: NDArray[np.bool_] = (w_set > lower) & (w_set < upper)
+    made &= (w_set != 0.0) | (problem.penalty.lam * weights == 0.0)
+    return made
+
+
+def without_twins(chosen: NDArray[np.intp], members: NDArray[np.intp], g: Vector, norm2: Vector) -> NDArray[np.intp]:
+    """Those of the chosen features that look like no member and no other chosen one: equal columns have equal slopes.
+
+    A copy of a column changes no optimum. Where only look-alikes are left they are kept: they may be no copies.
+    """
+    looks = np.abs(g[chosen]) + 1j * norm2[chosen]
+    _, first = np.unique(looks, return_index=True)
+    first.sort()
+    first = first[~np.isin(looks[first], np.abs(g[members]) + 1j * norm2[members])]
+    return chosen[first] if first.size else chosen
+
+
+def on_rows(problem: Problem, features: NDArray[np.intp]) -> object:
+    """The problem on some columns of a sparse X, copied to rows that are sorted by length, as kernels take it."""
+    from l1fast._kernels import check, newton_cg
+
+    n, p = problem.shape
+    position = np.full(p, -1, dtype=np.int32)
+    position[features] = np.arange(len(features), dtype=np.int32)
+    row_size = np.empty(n, dtype=np.int32)
+    newton_cg.count_rows(problem.capsule, features, position, row_size)
+    order = np.argsort(np.minimum(row_size, 65535).astype(np.uint16), kind="stable")
+    starts = np.zeros(n + 1, dtype=np.int64)
+    np.cumsum(row_size[order], out=starts[1:])
+    cursor = np.empty(n, dtype=np.int64)
+    cursor[order] = starts[:-1]
+    indices = np.empty(starts[-1], dtype=np.int32)
+    values = np.empty(starts[-1], dtype=problem.design.entries.dtype)
+    newton_cg.fill_rows(problem.capsule, features, position, cursor, indices, values)
+    view, _, _ = check.check_matrix(values, indices, starts, n, len(features), True)
+    datafit, penalty = problem.datafit, problem.penalty
+    return check.pack_problem(
+        view,
+        datafit.centred,
+        None if datafit.sample_weight is None else datafit.sample_weight[order],
+        None if problem.mean is None else problem.mean[features],
+        datafit.total_weight,
+        problem.norm2[features],
+        None,
+        penalty.lam,
+        penalty.l2,
+        None,
+        None,
+        problem.n_threads,
+    )
 
 
 SOLVERS: dict[str, type[Solver]] = {"cd": CD, "fista": FISTA, "ista": ISTA}
