@@ -170,9 +170,11 @@ class Problem:
         limits[~(self.constrained(rho) & penalised)] = np.inf
         low, high = self.X.dtype.type(0), min(limits.min(initial=np.inf), 2 * abs(first) / second)
         if self.finite_conjugates():
+            line = copy.copy(self)
+            line.X = slopes[None, :]  # so that line.X.T @ [t] = X.T @ (t rho)
             for _ in range(BISECTIONS):
                 t = (low + high) / 2
-                rising = first - t * second > np.abs(slopes) @ self.maximisers(t * rho)
+                rising = first - t * second > np.abs(slopes) @ line.maximisers(np.array([t]))
                 low, high = (t, high) if rising else (low, t)
             return low * rho
         return min(max(first / second, low), high) * rho
