@@ -308,8 +308,8 @@ def descend_compressed(
 def unseen_rounding(problem: Problem, w: Vector, g: Vector) -> float:
     """What rounding may add to the gap beyond what `WorkingSet.gradient` counts.
 
-    X'y is summed over X as it is stored, so the offset of a column errs too: by some eps sqrt(n) |offset_j| ||y||. And an
-    error that raises the largest |c_j| / (lam v_j) shrinks the dual point, at lam sum_j v_j |w_j| for the whole of it.
+    X'y is summed over X as it is stored, so the offset of a column errs too, by some eps sqrt(n) |offset_j| ||y||. And
+    an error that raises the largest |c_j| / (lam v_j) shrinks the dual point, which costs lam sum_j v_j |w_j| in all.
     """
     n, p = problem.shape
     penalty, size = problem.penalty, np.abs(w)

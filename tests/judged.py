@@ -5,7 +5,6 @@ import referee
 
 import l1fast
 
-
 FAMILY = ("l2", "fit_intercept", "penalty_weights", "sample_weight", "positive", "bounds")
 COUNTED_ROUNDING = 0.25  # part of tol that a compressed path may count for what its Gram matrix rounds
 
