@@ -32,6 +32,7 @@ from l1fast._solve import (
     read_penalty,
     read_solver,
     run_certified,
+    within_memory,
 )
 from l1fast._solvers import CD, EPS, Carry, Monitor, Outcome, Solver, WorkingSet, choose
 from l1fast._validation import as_count, as_flag, as_number, as_storage, as_thread_count, as_vector
@@ -68,6 +69,7 @@ def path(
     bounds: Bounds | None = None,
     positive: bool = False,
     n_threads: int | None = None,
+    memory_limit: int | None = None,
     on_progress: PathCallback | None = None,
 ) -> PathResult:
     """Solve the Lasso or elastic net at many strengths, each to a certified duality gap.
@@ -76,7 +78,7 @@ def path(
 
     Parameters
     ----------
-    X, y, solver, tol, fit_intercept, penalty_weights, sample_weight, bounds, positive, n_threads
+    X, y, solver, tol, fit_intercept, penalty_weights, sample_weight, bounds, positive, n_threads, memory_limit
         As in `solve`.
     lams : array-like, optional
         Strengths >= 0 in any order; they are solved from the largest down. Default: n_lams values from `lam_max` to
@@ -136,7 +138,7 @@ def path(
     asked = None if lams is None else -np.sort(-as_vector("lams", lams, np.size(lams), least=0.0))
     if asked is not None and not asked.size:
         raise ValueError("lams is empty; give at least one strength, or None for the default ones")
-    wanted = read_solver(solver)
+    wanted, memory = read_solver(solver), None if memory_limit is None else as_count("memory_limit", memory_limit)
     most = None if max_iter is None else min(as_count("max_iter", max_iter), MOST_ITERATIONS)
     storage = as_storage(X)
     smallest = 1.0 if asked is None else float(asked.min(initial=1.0))
@@ -148,6 +150,7 @@ def path(
     if not np.isfinite(ridge[0] + ridge[1] * float(asked[0])):
         raise ValueError(f"l2_ratio is {ridge[1]:g}, and l2 + l2_ratio * lam overflows at lam {asked[0]:g}; lower it")
     algorithm, reason = wanted or choose(problem)
+    algorithm = within_memory(algorithm, memory)
     walk = Walk(problem, algorithm, algorithm.default_max_iter if most is None else most, tol, ridge, began, limit)
     if isinstance(algorithm, CD) and compressible(problem, algorithm, len(asked)):
         walk.compress()

@@ -7,6 +7,7 @@ certifies the outcome once more.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from l1fast._design import Design
 from l1fast._kernels import coordinate_descent, fista
 from l1fast._problem import Point, Problem
 from l1fast._result import State, Status
@@ -232,23 +234,39 @@ class CD:
     ----------
     gram_limit : int
         Largest working set that is solved through its Gram matrix (float64, gram_limit^2 numbers at most); 0: none.
+    memory_limit : int, optional
+        Bytes that Gram matrices and copies of X may take. It lowers gram_limit; and where a copy of X does not fit,
+        FISTA, which needs none, finishes the solve.
 
     Notes
     -----
-    Memory: the Gram matrix of the working set (twice for a moment when it grows) and its factor, 5 n_features +
-    n_samples numbers; above gram_limit, X stored by rows is copied once to storage by columns, and
-    ``Result.conversion`` says so.
+    Memory: the Gram matrix of the working set (a quarter more for a moment when it grows) and its factor, 5 n_features
+    + n_samples numbers. Above gram_limit, X stored by rows is copied once to storage by columns, and
+    ``Result.conversion`` says so; for Newton steps, the columns in use of a sparse X are copied to rows.
     Source: working sets, Massias, Gramfort and Salmon (ICML 2018); covariance updates, Friedman et al. (2010);
     continuation, Hale, Yin and Zhang (SIAM J. Optim. 2008).
     """
 
     gram_limit: int = 2200
+    memory_limit: int | None = None
     name: ClassVar[str] = "cd"
     default_max_iter: ClassVar[int] = 10_000
 
     def __post_init__(self) -> None:
         if not isinstance(self.gram_limit, int) or self.gram_limit < 0:
             raise ValueError(f"gram_limit must be an integer of at least 0, got {self.gram_limit!r}")
+        if self.memory_limit is not None:
+            if not isinstance(self.memory_limit, int) or self.memory_limit < 0:
+                raise ValueError(f"memory_limit must be an integer of at least 0, got {self.memory_limit!r}")
+            fits = math.isqrt(self.memory_limit // GRAM_BYTES)
+            object.__setattr__(self, "gram_limit", min(self.gram_limit, fits))
+
+    def affords(self, design: Design) -> bool:
+        """Whether a large working set may have the copies of X that it needs."""
+        if self.memory_limit is None:
+            return True
+        whole = design.storage.nbytes if design.by_rows else 0
+        return whole + (design.storage.nbytes if design.sparse else 0) <= self.memory_limit
 
     def run(
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
@@ -320,6 +338,10 @@ class CD:
             target = final if closed else max(inner_share * gap.gap, final)
             if len(working.members) <= self.gram_limit:
                 epochs += working.descend(stage, w, g, loss, target, monitor)
+            elif not self.affords(problem.design):
+                rest = FISTA().run(problem, best, FISTA.default_max_iter, monitor)
+                note = "memory_limit leaves no room for copies of X: finished by fista"
+                return Outcome(rest.coef, iteration + rest.n_iter, epochs + rest.n_epochs, note)
             else:
                 columns = stage.by_columns()
                 conversion = columns.design.conversion if columns.design is not problem.design else ""
@@ -362,6 +384,9 @@ def continuation(problem: Problem, g: Vector) -> list[Problem]:
         if largest * 10.0 ** (-k / STAGES_PER_DECADE) > 1.5 * penalty.lam
     ]
 
+
+GRAM_BYTES = 20
+"""Bytes for each cell of a Gram matrix: itself, its factor, and a quarter more while it grows."""
 
 SMALL_STRENGTH = 0.05
 """Part of lam_max below which continuation pays."""
