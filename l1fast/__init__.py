@@ -16,7 +16,7 @@ except ImportError as error:  # a source tree, or a build for another Python
 from l1fast._prox import soft_threshold
 from l1fast._result import ConvergenceWarning, History, Result, State, Status
 from l1fast._solve import lam_max, solve
-from l1fast._solvers import CD, FISTA, ISTA
+from l1fast._solvers import CD, FISTA, ISTA, Homotopy
 
 del _check
 
@@ -26,6 +26,7 @@ __all__ = [
     "ISTA",
     "ConvergenceWarning",
     "History",
+    "Homotopy",
     "Result",
     "State",
     "Status",
