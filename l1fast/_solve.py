@@ -68,7 +68,7 @@ def solve(
         L1 strength >= 0, in units of X.T @ y. At `lam_max` and above all penalised coefficients are 0.
     l2 : float
         Strength of the squared penalty >= 0, in units of X.T @ X.
-    solver : {"auto", "cd", "fista", "ista"} or a settings object such as ``FISTA(step="lipschitz")``
+    solver : {"auto", "cd", "homotopy", "fista", "ista"} or a settings object such as ``FISTA(step="lipschitz")``
     tol : float
         Relative duality gap to reach; see ``Result.dual_gap``.
     max_iter : int, optional
