@@ -13,8 +13,9 @@ except ImportError as error:  # a source tree, or a build for another Python
         f"it from its own source folder ({error})"
     ) from error
 
+from l1fast._path import path
 from l1fast._prox import soft_threshold
-from l1fast._result import ConvergenceWarning, History, Result, State, Status
+from l1fast._result import ConvergenceWarning, History, PathResult, PathState, Result, State, Status
 from l1fast._solve import lam_max, solve
 from l1fast._solvers import CD, FISTA, ISTA, Homotopy
 
@@ -27,10 +28,13 @@ __all__ = [
     "ConvergenceWarning",
     "History",
     "Homotopy",
+    "PathResult",
+    "PathState",
     "Result",
     "State",
     "Status",
     "lam_max",
+    "path",
     "soft_threshold",
     "solve",
 ]

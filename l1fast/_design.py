@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from l1fast._kernels import check, gradient
+from l1fast._threads import worthwhile
 
 Array = NDArray[Any]
 Vector = NDArray[np.float64]
@@ -85,23 +86,22 @@ class Design:
         """What was copied or converted to make this design; empty when nothing was."""
         return self.storage.conversion
 
-    def apply(self, w: Vector) -> Vector:
+    def apply(self, w: Vector, n_threads: int = 1) -> Vector:
         """X w, in float64; one read of X."""
         out = np.empty(self.shape[0])
-        gradient.apply(self.view, w, out)
+        gradient.apply(self.view, w, out, np.empty(gradient.scratch_size(self.view, n_threads)), n_threads)
         return out
 
-    def correlate(self, v: Vector) -> Vector:
+    def correlate(self, v: Vector, n_threads: int = 1) -> Vector:
         """X'v, in float64; one read of X."""
         out = np.empty(self.shape[1])
-        gradient.correlate(self.view, v, out)
+        gradient.correlate(self.view, v, out, np.empty(gradient.scratch_size(self.view, n_threads)), n_threads)
         return out
 
-    def column(self, j: int) -> Vector:
-        """Column j as a dense vector, in float64."""
-        unit = np.zeros(self.shape[1])
-        unit[j] = 1.0
-        return self.apply(unit)
+    def largest(self) -> Vector:
+        """The largest size of an entry of each column."""
+        sizes = abs(self._container()).max(axis=0)
+        return np.asarray(sizes.toarray() if self.sparse else sizes, dtype=np.float64).ravel()
 
     def columns(self, chosen: NDArray[np.intp]) -> Design:
         """The chosen columns as a design of their own; a copy of those columns in the same order of storage."""
@@ -141,12 +141,12 @@ class Design:
 class Moments(NamedTuple):
     """What the check of X sums up on its way, one number for each column.
 
-    total = sum_i s_i x_ij,   square = sum_i s_i x_ij^2,   product = sum_i v_i x_ij
+    square = sum_i s_i x_ij^2,   product = sum_i v_i x_ij,   total = sum_i s_i x_ij, where it was wanted
     """
 
-    total: Vector
     square: Vector
     product: Vector
+    total: Vector | None = None
 
 
 def checked(storage: Storage) -> Design:
@@ -157,21 +157,23 @@ def checked(storage: Storage) -> Design:
     return Design(storage, view)
 
 
-def check_storage(storage: Storage) -> tuple[object | None, str, int]:
+def check_storage(storage: Storage, n_threads: int = 1) -> tuple[object | None, str, int]:
     """(view or None, fault, where) by the fused pass of `_kernels.check`."""
-    return check.check_matrix(storage.values, storage.indices, storage.starts, *storage.shape, storage.by_rows)
+    parts = (storage.values, storage.indices, storage.starts)
+    n_threads = worthwhile(n_threads, storage.values.size, storage.indices is not None)
+    return check.check_matrix(*parts, *storage.shape, storage.by_rows, n_threads=n_threads)
 
 
 def measure_storage(
-    storage: Storage, sample_weight: Vector | None, v: Vector
+    storage: Storage, sample_weight: Vector | None, v: Vector, totals: bool, n_threads: int
 ) -> tuple[object | None, str, int, Moments]:
     """`check_storage` and, from the same read of X, the moments of the columns for s and v."""
     sparse_x, p = storage.indices is not None, storage.shape[1]
-    room = np.empty((p, 3) if sparse_x else (3, p))
-    found = check.check_matrix(
-        storage.values, storage.indices, storage.starts, *storage.shape, storage.by_rows, sample_weight, v, room
-    )
-    return *found, Moments(*np.ascontiguousarray(room.T if sparse_x else room))
+    room = np.empty((p, 4 if totals else 2) if sparse_x else (3 if totals else 2, p))
+    parts = (storage.values, storage.indices, storage.starts)
+    n_threads = worthwhile(n_threads, storage.values.size, sparse_x)
+    found = check.check_matrix(*parts, *storage.shape, storage.by_rows, sample_weight, v, room, n_threads)
+    return *found, Moments(*np.ascontiguousarray(room.T[:3] if sparse_x else room))
 
 
 def join_notes(*notes: str) -> str:

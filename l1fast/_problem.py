@@ -53,6 +53,7 @@ class Problem:
     norm2 : ndarray of float64, shape (n_features,)
         Weighted squared norms of the (centred) columns; 0 for a column that cannot matter.
     n_threads : int
+        Threads of a pass over X, at most.
     capsule : capsule
         All of it, as the kernels take it.
     product : ndarray of float64, shape (n_features,), or None
@@ -78,11 +79,12 @@ class Problem:
         """
         weight, total = datafit.sample_weight, datafit.total_weight
         mean, norm2, product = None, moments.square, moments.product
-        if datafit.fit_intercept:
+        if moments.total is not None:
             mean = moments.total / total
             norm2 = moments.square - total * mean * mean
             if np.any(norm2 < CANCELLED * moments.square):
-                gradient.column_norms2(design.view, weight, mean, total, norm2, np.empty(design.shape[1]))
+                scratch = np.empty(2 * (design.shape[1] + gradient.scratch_size(design.view, n_threads)))
+                gradient.column_norms2(design.view, weight, mean, total, norm2, scratch, n_threads)
             norm2[np.isfinite(norm2) & (norm2 <= total * (ROUNDING * mean) ** 2)] = 0.0
             product = np.where(norm2 == 0.0, 0.0, product - mean * float(datafit.weighted.sum()))
         return cls._packed(design, datafit, penalty, mean, norm2, n_threads, product)
@@ -108,7 +110,9 @@ class Problem:
             penalty.weights,
             penalty.lam,
             penalty.l2,
-            penalty.positive,
+            penalty.lower,
+            penalty.upper,
+            n_threads,
         )
         return cls(design, datafit, penalty, mean, norm2, n_threads, capsule, product)
 
@@ -117,9 +121,9 @@ class Problem:
         datafit = replace(self.datafit, y=y)
         return self._packed(self.design, datafit, self.penalty, self.mean, self.norm2, self.n_threads)
 
-    def with_strength(self, lam: float) -> Problem:
-        """The same problem at another lam."""
-        penalty = replace(self.penalty, lam=lam)
+    def with_strength(self, lam: float, l2: float | None = None) -> Problem:
+        """The same problem at another lam, and l2."""
+        penalty = replace(self.penalty, lam=lam, l2=self.penalty.l2 if l2 is None else l2)
         return self._packed(self.design, self.datafit, penalty, self.mean, self.norm2, self.n_threads, self.product)
 
     def by_columns(self) -> Problem:
@@ -132,10 +136,19 @@ class Problem:
         """(n_samples, n_features)."""
         return self.design.shape
 
+    @property
+    def trivial(self) -> bool:
+        """Whether there is nothing to fit: y, or every column of X, is constant, or there is no column."""
+        return self.datafit.null_loss == 0.0 or not self.norm2.any()
+
+    @property
+    def scale(self) -> float:
+        """What an absolute gap is divided by to be relative: the loss of the best constant."""
+        return self.datafit.null_loss or 1.0
+
     def scratch(self) -> Vector:
-        """Room for the parts of a gradient that threads sum on their own."""
-        parts = self.n_threads * (self.shape[1] + 1) if self.n_threads > 1 else 0
-        return np.empty(parts)
+        """Room for what threads add up on their own in a pass over X."""
+        return np.empty(gradient.scratch_size(self.design.view, self.n_threads))
 
     def gradient(self, w: Vector, q: Vector, g: Vector, scratch: Vector) -> float:
         """Fill q = s (Xw + b - y) and g = X'q; return the loss at w. One read of X, none at w = 0."""
@@ -143,7 +156,7 @@ class Problem:
             np.negative(self.datafit.weighted, out=q)
             np.negative(self.product, out=g)
             return self.datafit.null_loss
-        return gradient.gradient(self.capsule, w, q, g, scratch, self.n_threads)
+        return gradient.gradient(self.capsule, w, q, g, scratch)
 
     def at(self, w: Vector) -> Point:
         """Read X at w."""
@@ -153,7 +166,7 @@ class Problem:
 
     def correlate(self, q: Vector) -> Vector:
         """X'q, X centred when there is an intercept; exactly 0 for a column that cannot matter."""
-        g = self.design.correlate(q)
+        g = self.design.correlate(q, self.n_threads)
         if self.mean is not None:
             g -= self.mean * q.sum()
             g[self.norm2 == 0.0] = 0.0
@@ -165,7 +178,4 @@ class Problem:
 
     def intercept(self, w: Vector) -> float:
         """The best b for w: the weighted mean of y - Xw."""
-        if self.mean is None:
-            return 0.0
-        datafit = self.datafit
-        return datafit.y_mean + float(np.average(datafit.centred - self.design.apply(w), weights=datafit.sample_weight))
+        return 0.0 if self.mean is None else self.datafit.y_mean - float(self.mean @ w)

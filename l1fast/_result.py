@@ -6,11 +6,12 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ConvergenceWarning", "History", "Result", "State", "Status"]
+__all__ = ["ConvergenceWarning", "History", "PathResult", "PathState", "Result", "State", "Status"]
 
 
 class ConvergenceWarning(UserWarning):
@@ -113,8 +114,8 @@ class Result:
     lam, tol : float
         As asked for.
     dual : ndarray of float64, shape (n_samples,)
-        The dual point theta behind `dual_gap`: |x_j' theta| <= lam v_j for every column j (one-sided
-        with ``positive``).
+        The dual point theta behind `dual_gap`: |x_j' theta| <= lam v_j for every column j without an l2
+        penalty, but on a side where w_j has a bound: there x_j' theta is free and counts in D.
     conversion : str
         What had to be copied or converted before or during the solve; empty when X was used as it is.
     history : History or None
@@ -174,3 +175,119 @@ class Result:
             for name, text in self._rows()
         )
         return f"<table><caption>l1fast Result</caption>{lines}</table>"
+
+
+@dataclass(frozen=True, slots=True)
+class PathState:
+    """Where a path stands; what ``on_progress`` receives after every strength.
+
+    Attributes
+    ----------
+    index, n_lams : int
+        The strength just done, counted from 0, and how many there are.
+    lam : float
+    seconds : float
+        Time since the call of `path`.
+    dual_gap : float
+        Relative duality gap reached, as in `Result`.
+    support_size : int
+        Non-zero coefficients.
+    """
+
+    index: int
+    n_lams: int
+    lam: float
+    seconds: float
+    dual_gap: float
+    support_size: int
+
+
+PathCallback = Callable[[PathState], object]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class PathResult:
+    """The answers of `path`, one for each strength, with their certificates.
+
+    Attributes
+    ----------
+    lams : ndarray of float64, shape (n_lams,)
+        The strengths solved, falling. Fewer than asked for when the path was stopped.
+    coefs : scipy.sparse.csc_array of float64, shape (n_features, n_lams)
+        Column k holds the coefficients at lams[k].
+    intercepts, objectives, dual_gaps, violations : ndarray of float64, shape (n_lams,)
+        As in `Result`, at each strength.
+    deviance_explained : ndarray of float64, shape (n_lams,)
+        1 - loss / loss of the best constant: the (weighted) R^2 on the data of the fit.
+    seconds : ndarray of float64, shape (n_lams,)
+        Time since the call at which each strength was done.
+    n_iter : ndarray of int64, shape (n_lams,)
+        Outer steps of the solver.
+    status : Status
+        CONVERGED when every gap is at most tol; else the first reason why one is not, or why the path stopped.
+    solver, reason, tol, conversion
+        As in `Result`.
+    """
+
+    lams: NDArray[np.float64]
+    coefs: Any
+    intercepts: NDArray[np.float64]
+    objectives: NDArray[np.float64]
+    dual_gaps: NDArray[np.float64]
+    violations: NDArray[np.float64]
+    deviance_explained: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+    n_iter: NDArray[np.int64]
+    status: Status
+    solver: str
+    reason: str
+    tol: float
+    conversion: str = ""
+
+    def __len__(self) -> int:
+        return len(self.lams)
+
+    @property
+    def converged(self) -> bool:
+        """Whether every strength asked for was solved to tol."""
+        return self.status is Status.CONVERGED
+
+    @property
+    def df(self) -> NDArray[np.int64]:
+        """Non-zero coefficients at each strength: for the Lasso an unbiased estimate of its degrees of freedom.
+
+        Source: Zou, Hastie and Tibshirani (Ann. Statist. 2007).
+        """
+        sizes: NDArray[np.int64] = np.diff(self.coefs.indptr).astype(np.int64)
+        return sizes
+
+    @property
+    def supports(self) -> list[NDArray[np.intp]]:
+        """Indices of the non-zero coefficients at each strength, ascending."""
+        parts: list[NDArray[np.intp]] = np.split(self.coefs.indices.astype(np.intp), self.coefs.indptr[1:-1])
+        return parts if len(self) else []
+
+    def coef(self, k: int) -> NDArray[np.float64]:
+        """The coefficients at lams[k] as a dense vector."""
+        dense = np.zeros(self.coefs.shape[0])
+        k = range(len(self))[k]
+        part = slice(self.coefs.indptr[k], self.coefs.indptr[k + 1])
+        dense[self.coefs.indices[part]] = self.coefs.data[part]
+        return dense
+
+    def __repr__(self) -> str:
+        rows = [("status", f"{self.status.name.lower()}: {self.status.value}")]
+        if len(self):
+            df = self.df
+            rows += [
+                ("lams", f"{len(self)} from {self.lams[0]:.6g} to {self.lams[-1]:.6g}"),
+                ("dual_gap", f"at most {self.dual_gaps.max():.2e} (tol {self.tol:.0e})"),
+                ("support", f"{df[0]} to {df[-1]} of {self.coefs.shape[0]} features"),
+                ("deviance", f"{self.deviance_explained[0]:.3g} to {self.deviance_explained[-1]:.3g} explained"),
+                ("solver", f"{self.solver}, {int(self.n_iter.sum())} iterations"),
+                ("reason", self.reason),
+                ("seconds", f"{self.seconds[-1]:.3g}"),
+            ]
+        if self.conversion:
+            rows.append(("conversion", self.conversion))
+        return "\n".join(["PathResult", *(f"  {name:<11}{text}" for name, text in rows)])

@@ -1,11 +1,10 @@
 """solve() and lam_max(): validate, choose, run, certify.
 
-minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
+minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2),   lower <= w <= upper
 """
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from typing import Any
@@ -13,21 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from l1fast import _blas
 from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import Storage
-from l1fast._kernels import gradient
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, ConvergenceWarning, History, Result, Status
-from l1fast._solvers import Monitor, Outcome, Solver, choose, named
-from l1fast._validation import as_count, as_flag, as_number, as_storage, as_vector, measured
+from l1fast._solvers import Carry, Monitor, Outcome, Solver, choose, named
+from l1fast._threads import worthwhile
+from l1fast._validation import as_bounds, as_count, as_flag, as_number, as_storage, as_thread_count, as_vector, measured
 
 Vector = NDArray[np.float64]
-
-ENTRIES_PER_THREAD = 1_000_000
-"""Stored entries below which another thread costs more than it brings."""
-
-PROCESS = os.getpid()
+Bounds = tuple[ArrayLike | None, ArrayLike | None]
 
 MOST_ITERATIONS = 2**31 - 1
 
@@ -35,6 +31,7 @@ REPAIRS = 4
 """How often a solver is sent back, ten times stricter, when the final certificate does not confirm its own."""
 
 
+@_blas.one_thread()
 def solve(
     X: Any,
     y: ArrayLike,
@@ -49,6 +46,7 @@ def solve(
     penalty_weights: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     positive: bool = False,
+    bounds: Bounds | None = None,
     start: ArrayLike | Result | None = None,
     n_threads: int | None = None,
     callback: Callback | None = None,
@@ -56,7 +54,7 @@ def solve(
 ) -> Result:
     """Solve the Lasso or elastic net to a certified duality gap.
 
-    minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
+    minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2),   lower <= w <= upper
 
     Parameters
     ----------
@@ -82,12 +80,16 @@ def solve(
     sample_weight : array-like, shape (n_samples,), optional
         s >= 0; 0 drops a row. Default: ones.
     positive : bool
-        Ask for w >= 0.
+        Ask for w >= 0; short for ``bounds=(0, None)``.
+    bounds : (lower, upper), optional
+        lower <= w <= upper; each a number for all coefficients, an array of shape (n_features,) or None for no bound.
+        lower <= 0 <= upper, so that w = 0 stays allowed; -inf and inf stand for no bound. Default: no bounds.
     start : array-like of shape (n_features,), or Result, optional
-        Where to start; default 0.
+        Where to start; default 0. Entries outside the bounds are moved to the bound.
     n_threads : int, optional
-        Threads of the sweeps over X at most; small problems use one. Default: L1FAST_NUM_THREADS, else 1: threads
-        pay for FISTA on dense data and little elsewhere, and on a busy machine they wait for each other.
+        Threads at most; small problems use one. Default: the environment variable L1FAST_NUM_THREADS, else
+        OMP_NUM_THREADS, else 1 in a thread other than the main one and in a process of multiprocessing, else all
+        cores that this process may use.
     callback : callable, optional
         Called with a `State` at every check; return True to stop.
     history : bool
@@ -121,37 +123,32 @@ def solve(
     array([2., 0.])
     >>> result.converged
     True
+    >>> l1fast.solve(X, [3.0, 0.5, 1.0], lam=1.0, bounds=(0.0, [1.5, np.inf])).coef
+    array([1.5, 0. ])
     """
     began = time.perf_counter()
     tol = as_number("tol", tol)
     keep = as_flag("history", history)
     limit = None if time_limit is None else as_number("time_limit", time_limit)
     most = None if max_iter is None else min(as_count("max_iter", max_iter), MOST_ITERATIONS)
-    wanted = None if isinstance(solver, str) and solver == "auto" else named(solver)
+    wanted = read_solver(solver)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, got {callback!r}")
     strengths, positive = (as_number("lam", lam), as_number("l2", l2)), as_flag("positive", positive)
     storage = as_storage(X)
     n_features = storage.shape[1]
-    penalty = ElasticNet(*strengths, _weights(penalty_weights, n_features), positive)
-    problem = _problem(storage, y, penalty, fit_intercept, sample_weight, _thread_count(n_threads, storage))
+    penalty = read_penalty(*strengths, penalty_weights, bounds, positive, n_features)
+    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads))
     design = problem.design
-    w = _null_fit(problem) if start is None else _start(start, problem)
+    w = null_fit(problem) if start is None else _start(start, problem)
     algorithm, reason = wanted or choose(problem)
 
-    null = problem.datafit.null_loss
-    trivial = null == 0.0 or not problem.norm2.any()
-    if trivial:
-        w, reason = np.zeros(n_features), "nothing to fit: y or every column of X is constant, or there is no column"
-    scale = null if null > 0.0 else 1.0
+    if problem.trivial:
+        reason = "nothing to fit: y or every column of X is constant, or there is no column"
+    scale = problem.scale
     monitor = Monitor(tol * scale, scale, began, limit, callback, keep)
-    if trivial:
-        monitor.status = Status.CONVERGED
-        w, certificate, dual = _certify(problem, problem.at(w))
-        outcome = Outcome(w, 0, 0)
-    else:
-        iterations = algorithm.default_max_iter if most is None else most
-        outcome, certificate, dual = _run_certified(algorithm, problem, w, iterations, monitor)
+    iterations = algorithm.default_max_iter if most is None else most
+    outcome, certificate, dual = run_certified(algorithm, problem, w, iterations, monitor)
     result = Result(
         coef=outcome.coef + 0.0,  # no negative zeros
         intercept=problem.intercept(outcome.coef),
@@ -171,10 +168,11 @@ def solve(
         history=History.of(monitor.states) if keep else None,
     )
     if not result.converged:
-        warnings.warn(_advice(result), ConvergenceWarning, stacklevel=2)
+        warnings.warn(_advice(result), ConvergenceWarning, stacklevel=3)
     return result
 
 
+@_blas.one_thread()
 def lam_max(
     X: Any,
     y: ArrayLike,
@@ -183,11 +181,13 @@ def lam_max(
     penalty_weights: ArrayLike | None = None,
     sample_weight: ArrayLike | None = None,
     positive: bool = False,
+    bounds: Bounds | None = None,
 ) -> float:
     """The smallest lam at which every penalised coefficient is 0: max_j |x_j'(s r)| / v_j.
 
-    r is the residual of the best fit by the intercept and the unpenalised columns alone; with ``positive`` only
-    correlations above 0 count. Parameters as in `solve`. One read of X (a small solve more when some weights are 0).
+    r is the residual of the best fit by the intercept and the unpenalised columns alone; a correlation counts only
+    where the bounds leave its coefficient room on that side (with ``positive``, above 0). Parameters as in `solve`.
+    One read of X (a small solve more when some weights are 0).
 
     Examples
     --------
@@ -196,9 +196,8 @@ def lam_max(
     4.0
     """
     storage = as_storage(X)
-    weights = _weights(penalty_weights, storage.shape[1])
-    penalty = ElasticNet(0.0, 0.0, weights, as_flag("positive", positive))
-    problem = _problem(storage, y, penalty, fit_intercept, sample_weight, 1)
+    penalty = read_penalty(1.0, 0.0, penalty_weights, bounds, as_flag("positive", positive), storage.shape[1])
+    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(None))
     return critical_strength(problem)
 
 
@@ -212,7 +211,7 @@ def critical_strength(problem: Problem) -> float:
         free = np.flatnonzero(weights == 0.0)
         if free.size:
             g = problem.correlate(_settle(problem, free, w, q)[1])
-    slope = -g if problem.penalty.positive else np.abs(g)
+    slope = problem.penalty.pull(-g)
     rounding = ROUNDING * np.sqrt(problem.norm2) * np.sqrt(2.0 * problem.datafit.null_loss)
     slope[slope <= rounding] = 0.0
     if weights is not None:
@@ -220,8 +219,8 @@ def critical_strength(problem: Problem) -> float:
     return float(slope.max(initial=0.0))
 
 
-def _problem(
-    storage: Storage, y: Any, penalty: ElasticNet, fit_intercept: Any, sample_weight: Any, n_threads: int
+def make_problem(
+    storage: Storage, y: Any, penalty: ElasticNet, fit_intercept: Any, sample_weight: Any, most_threads: int
 ) -> Problem:
     """Check y, s and X in this order, and refuse scales whose squares leave the range of float64."""
     n = storage.shape[0]
@@ -231,15 +230,18 @@ def _problem(
     datafit = LeastSquares(as_vector("y", y, n), weight, as_flag("fit_intercept", fit_intercept))
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         null = datafit.null_loss
-        design, moments = measured(storage, weight, datafit.weighted)
+        design, moments = measured(storage, weight, datafit.weighted, datafit.fit_intercept, most_threads)
+        n_threads = worthwhile(most_threads, design.n_entries, design.sparse)
         problem = Problem.of(design, moments, datafit, penalty, n_threads)
         norm2 = problem.norm2
     centred = datafit.centred if weight is None else datafit.centred[weight > 0.0]
     _refuse_scale("y", null, centred)
     _refuse_scale("X", float(norm2.max(initial=0.0)), design.entries)
-    for j in penalty.unpenalised(design.shape[1]):
-        if norm2[j] < TINY_SQUARE:
-            _refuse_scale(f"column {j} of X, which is unpenalised,", float(norm2[j]), design.column(j))
+    free = penalty.unpenalised(design.shape[1])
+    lost = free[norm2[free] < TINY_SQUARE]
+    if lost.size:
+        for j, largest in zip(lost, design.columns(lost).largest(), strict=True):
+            _refuse_scale(f"column {j} of X, which is unpenalised,", float(norm2[j]), largest)
     return problem
 
 
@@ -256,11 +258,26 @@ TINY_SQUARE = 1e-200
 """Sums of squares below this, or above its inverse, leave no room for the products that the solvers form."""
 
 
-def _weights(penalty_weights: ArrayLike | None, n_features: int) -> Vector | None:
-    return None if penalty_weights is None else as_vector("penalty_weights", penalty_weights, n_features, least=0.0)
+def read_solver(solver: str | Solver) -> tuple[Solver, str] | None:
+    """The solver asked for and why, or None: the problem decides."""
+    return None if isinstance(solver, str) and solver == "auto" else named(solver)
 
 
-def _null_fit(problem: Problem) -> Vector:
+def read_penalty(
+    lam: float,
+    l2: float,
+    penalty_weights: ArrayLike | None,
+    bounds: Bounds | None,
+    positive: bool,
+    n_features: int,
+) -> ElasticNet:
+    """The penalty from what the user gave, the weights and bounds checked here."""
+    weights = penalty_weights
+    checked = None if weights is None else as_vector("penalty_weights", weights, n_features, least=0.0)
+    return ElasticNet(lam, l2, checked, *as_bounds(bounds, positive, n_features))
+
+
+def null_fit(problem: Problem) -> Vector:
     """Where to start when nothing is said: 0, with the unpenalised coefficients at their best."""
     n, p = problem.shape
     w = np.zeros(p)
@@ -273,33 +290,26 @@ def _null_fit(problem: Problem) -> Vector:
 
 
 def _start(start: ArrayLike | Result, problem: Problem) -> Vector:
-    """A copy of the start, to be worked on; a coefficient that cannot matter begins at 0."""
+    """A copy of the start within the bounds, to be worked on; a coefficient that cannot matter begins at 0."""
     w = as_vector("start", start.coef if isinstance(start, Result) else start, problem.shape[1])
     w[problem.norm2 == 0.0] = 0.0
-    return np.maximum(w, 0.0) if problem.penalty.positive else w
+    return problem.penalty.within(w)
 
 
-def _thread_count(n_threads: int | None, storage: Storage) -> int:
-    """As asked for, else L1FAST_NUM_THREADS, else 1; never more than the size of X pays for."""
-    if n_threads is None:
-        variable = os.environ.get("L1FAST_NUM_THREADS", "").strip()
-        if variable and not (variable.isdecimal() and int(variable) > 0):
-            raise ValueError(f"L1FAST_NUM_THREADS is {variable!r}; set it to a whole number of at least 1")
-        wanted = int(variable) if variable else 1
-    else:
-        wanted = as_count("n_threads", n_threads, least=1)
-    if not gradient.HAS_OPENMP or os.getpid() != PROCESS:  # a forked child must not touch its parent's threads
-        return 1
-    return max(1, min(wanted, storage.values.size // ENTRIES_PER_THREAD))
-
-
-def _run_certified(
-    algorithm: Solver, problem: Problem, start: Vector, max_iter: int, monitor: Monitor
+def run_certified(
+    algorithm: Solver, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
 ) -> tuple[Outcome, Certificate, Vector]:
-    """Run until the certificate made here, apart from the solver, confirms the gap."""
+    """Run until the certificate made here, apart from the solver, confirms the gap; w = 0 when there is nothing to fit.
+
+    carry : what a strength of a path receives and leaves.
+    """
+    if problem.trivial:
+        w, certificate, dual = _certify(problem, problem.at(np.zeros(problem.shape[1])))
+        monitor.status = Status.CONVERGED
+        return Outcome(w, 0, 0), certificate, dual
     target, w, conversion, epochs = monitor.target, start, "", 0
     for attempt in range(REPAIRS):
-        outcome = algorithm.run(problem, w, max_iter - monitor.offset, monitor)
+        outcome = algorithm.run(problem, w, max_iter - monitor.offset, monitor, carry)
         conversion, epochs = conversion or outcome.conversion, epochs + outcome.n_epochs
         monitor.offset += outcome.n_iter
         w, certificate, dual = _certify(problem, outcome.point or problem.at(outcome.coef))
@@ -320,10 +330,11 @@ def _certify(problem: Problem, point: Point) -> tuple[Vector, Certificate, Vecto
 
     The gradient is that of `Problem.gradient` at w itself, never one that a solver kept up to date along its way.
 
-    Unpenalised columns U ask for X_U'theta = 0 (<= 0 when positive), which a residual r does only if w_U is the best
-    for the rest of w. So w_U is settled first, and kept if F falls; theta = t rho, with rho the residual there, and
-    ||r - theta||^2 takes the place of (1 - t)^2 ||r||^2 in the gap. What rounding leaves of X_U'theta must be rounding:
-    else theta = 0 certifies, which is always feasible.
+    Unpenalised columns U ask for x_j'theta = 0, or for the sign that pushes w_j against a bound, which a residual r has
+    only if w_U is the best for the rest of w. So w_U is settled first, and kept if F falls; theta = t rho, with rho the
+    residual there, and ||r - theta||^2 takes the place of (1 - t)^2 ||r||^2 in the gap. What is left of x_j'theta
+    without a bound on its side must be rounding: else theta = 0 certifies, which is always feasible. With a bound
+    there, what is more than rounding counts in full.
     """
     n, p = problem.shape
     w, q, g, loss = point
@@ -340,44 +351,97 @@ def _certify(problem: Problem, point: Point) -> tuple[Vector, Certificate, Vecto
         w, q, certificate = settled, there.q, candidate
     inner = problem.datafit.inner
     rest, slope = 0.5 * inner(rho, rho), problem.correlate(rho)
-    excess = np.maximum(-slope[free], 0.0) if problem.penalty.positive else np.abs(slope[free])
-    rounding = ROUNDING * np.sqrt(problem.norm2[free] * 2.0 * problem.datafit.null_loss)
-    if np.any(excess > rounding * np.sqrt(n)):
-        return w, certificate._replace(gap=certificate.objective, scale=0.0), np.zeros(n)
+    pushed = np.abs(slope[free]) > _rounding(problem, free)
+    side = _side(problem, free, -slope[free])
+    bounded = np.isfinite(side)
+    counted = bounded & pushed
+    outwards = slope[free[counted]] @ (w[free] - side)[counted]
+    slope[free[bounded]] = 0.0  # the kernel does without them: see outwards
     better = problem.certify(w, slope, rest)
+    if np.any(pushed & ~bounded) or (better.scale < 0.0 and np.any(pushed)):
+        return w, certificate._replace(gap=certificate.objective, scale=0.0), np.zeros(n)
     moved = rho - q
-    gap = better.gap + 0.5 * inner(moved, moved) - (1.0 - better.scale) * inner(moved, rho)
+    gap = better.gap + better.scale * float(outwards)
+    gap += 0.5 * inner(moved, moved) - (1.0 - better.scale) * inner(moved, rho)
     return w, certificate._replace(gap=max(gap, 0.0), scale=better.scale), -better.scale * rho
 
 
-def _settle(problem: Problem, free: NDArray[np.intp], w: Vector, q: Vector) -> tuple[Vector, Vector]:
-    """The best w_free for the rest of w, and q there. w and its own q are not touched."""
-    if not problem.penalty.positive:
-        step, moved = _projection(problem, free, q)
-        return w[free] + step, q + moved
-    from scipy.optimize import nnls
+def _side(problem: Problem, features: NDArray[np.intp], c: Vector) -> Vector:
+    """The bound that c = -gradient pushes each of the features towards."""
+    lower, upper = problem.penalty.bounds(features)
+    side: Vector = np.where(c > 0.0, upper, lower)
+    return side
 
+
+def _rounding(problem: Problem, features: NDArray[np.intp]) -> Vector:
+    """What rounding may leave of the correlation of each feature with a residual that is orthogonal to it."""
+    square = problem.norm2[features]
+    if problem.mean is not None:  # the columns are not centred in memory
+        square = square + problem.datafit.total_weight * problem.mean[features] ** 2
+    rounding: Vector = ROUNDING * np.sqrt(square * 2.0 * problem.datafit.null_loss * problem.shape[0])
+    return rounding
+
+
+def _settle(problem: Problem, free: NDArray[np.intp], w: Vector, q: Vector) -> tuple[Vector, Vector]:
+    """The best w_free for the rest of w within the bounds, and q there. w and its own q are not touched.
+
+    First guess: the coefficients that are at a bound in w stay there. Where that is not the answer, an active-set
+    method finds which ones do (Stark and Parker, Comput. Stat. 1995), and the guess is made once more from there.
+    """
+    fitted, moved, best = _settle_inside(problem, free, w[free], q)
+    if best:
+        return fitted, q + moved
     rest, q = w.copy(), np.empty(len(q))
     rest[free] = 0.0
     problem.gradient(rest, q, np.empty(len(w)), problem.scratch())
+    rest[free] = _bounded_least_squares(problem, free, q)
+    problem.gradient(rest, q, np.empty(len(w)), problem.scratch())
+    fitted, moved, _ = _settle_inside(problem, free, rest[free], q)  # what rounding left
+    return fitted, q + moved
+
+
+def _settle_inside(problem: Problem, free: NDArray[np.intp], fitted: Vector, q: Vector) -> tuple[Vector, Vector, bool]:
+    """w_free = fitted with its part strictly inside the bounds at its best, what that adds to q, and if all is best."""
+    lower, upper = problem.penalty.bounds(free)
+    inside = (lower < fitted) & (fitted < upper)
+    step, moved = np.zeros(len(free)), np.zeros(len(q))
+    if inside.any():
+        step[inside], moved = _projection(problem, free[inside], q)
+    made = fitted + step
+    if np.any(made < lower) or np.any(made > upper):
+        return fitted, np.zeros(len(q)), False
+    if inside.all():
+        return made, moved, True
+    c = -problem.correlate(q + moved)[free]
+    pulled = (np.abs(c) > _rounding(problem, free)) & (_side(problem, free, c) != made)
+    return made, moved, not np.any(pulled & ~inside)
+
+
+def _bounded_least_squares(problem: Problem, free: NDArray[np.intp], q: Vector) -> Vector:
+    """The w_free that minimises ||q + s X_U w_free|| in the metric 1/s within the bounds."""
+    from scipy.optimize import lsq_linear
+
+    lower, upper = problem.penalty.bounds(free)
+    size = np.sqrt(problem.norm2[free])
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # inf * 0 is not used
+        limits = lower * size, upper * size
+    movable = np.flatnonzero((size > 0.0) & (limits[0] < limits[1]))
+    fitted = np.zeros(len(free))
+    if not movable.size:
+        return fitted
+    chosen, size = free[movable], size[movable]
     weight = problem.datafit.sample_weight
     root = np.ones(len(q)) if weight is None else np.sqrt(weight)
-    columns = problem.design.columns(free).to_array().astype(np.float64)
+    columns = problem.design.columns(chosen).to_array().astype(np.float64)
     if problem.mean is not None:
-        columns -= problem.mean[free]
+        columns -= problem.mean[chosen]
     columns *= root[:, None]
-    size = np.sqrt(problem.norm2[free])
-    columns /= np.where(size > 0.0, size, 1.0)
-    fitted, _ = nnls(columns, np.divide(-q, root, out=np.zeros(len(q)), where=root > 0.0))
-    q += root * (columns @ fitted)
-    fitted /= np.where(size > 0.0, size, 1.0)
-    active = np.flatnonzero(fitted)
-    if active.size:
-        step, moved = _projection(problem, free[active], q)  # what rounding left on the active columns
-        if np.all(fitted[active] + step >= 0.0):
-            fitted[active] += step
-            q += moved
-    return fitted, q
+    columns /= size
+    target = np.divide(-q, root, out=np.zeros(len(q)), where=root > 0.0)
+    within = limits[0][movable], limits[1][movable]
+    made = lsq_linear(columns, target, within, method="bvls", tol=1e-15, max_iter=10 * len(chosen)).x / size
+    fitted[movable] = np.clip(made, lower[movable], upper[movable])
+    return fitted
 
 
 def _projection(problem: Problem, columns: NDArray[np.intp], q: Vector) -> tuple[Vector, Vector]:
@@ -415,13 +479,16 @@ PROJECTIONS = 2
 
 def _advice(result: Result) -> str:
     """The text of the ConvergenceWarning: what was reached, what was asked, and the cure."""
-    cure = {
-        Status.ITERATION_LIMIT: "raise max_iter or tol",
-        Status.TIME_LIMIT: "raise time_limit or tol",
-        Status.NO_PROGRESS: "ask for a larger tol, or rescale the columns of X",
-        Status.INTERRUPTED: "let the callback return False to go on",
-    }[result.status]
     return (
         f"relative duality gap {result.dual_gap:.3e} is above tol {result.tol:.3e} after {result.n_iter} iterations of "
-        f"{result.solver} at lam {result.lam:.6g}: {result.status.value}; {cure}"
+        f"{result.solver} at lam {result.lam:.6g}: {result.status.value}; {CURES[result.status]}"
     )
+
+
+CURES = {
+    Status.ITERATION_LIMIT: "raise max_iter or tol",
+    Status.TIME_LIMIT: "raise time_limit or tol",
+    Status.NO_PROGRESS: "ask for a larger tol, or rescale the columns of X",
+    Status.INTERRUPTED: "let the callback return False to go on",
+}
+"""What a ConvergenceWarning advises."""

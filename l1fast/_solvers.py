@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,13 +95,26 @@ class Outcome:
     point: Point | None = None
 
 
+@dataclass
+class Carry:
+    """What one strength of a path hands to the next: X read at the last w, and the working set with its Gram matrix.
+
+    Filled by the solvers that have a use for it; it holds for one X, y and weights, whatever the strengths.
+    """
+
+    point: Point | None = None
+    working: WorkingSet | None = None
+
+
 class Solver(Protocol):
     """What `solve` asks of an algorithm."""
 
     name: ClassVar[str]
     default_max_iter: ClassVar[int]
 
-    def run(self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor) -> Outcome:
+    def run(
+        self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
+    ) -> Outcome:
         """Minimise from start until monitor or max_iter says stop."""
         ...
 
@@ -134,7 +147,9 @@ class FISTA:
         if self.step not in ("backtracking", "lipschitz"):
             raise ValueError(f"step must be 'backtracking' or 'lipschitz', got {self.step!r}")
 
-    def run(self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor) -> Outcome:
+    def run(
+        self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
+    ) -> Outcome:
         """Iterate `_kernels.fista`; the iterate with the smallest gap is kept."""
         n, p = problem.shape
         vectors, q, scratch = np.empty((6, p)), np.empty(n), problem.scratch()
@@ -162,7 +177,6 @@ class FISTA:
             vectors,
             q,
             scratch,
-            problem.n_threads,
             lipschitz,
             bound,
             self.accelerate,
@@ -238,20 +252,28 @@ class CD:
         if not isinstance(self.gram_limit, int) or self.gram_limit < 0:
             raise ValueError(f"gram_limit must be an integer of at least 0, got {self.gram_limit!r}")
 
-    def run(self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor) -> Outcome:
+    def run(
+        self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
+    ) -> Outcome:
         """Grow the working set until the gap over all columns is reached."""
         n, p = problem.shape
-        w, q, g, scratch = start.copy(), np.empty(n), np.empty(p), problem.scratch()
+        w, q, g, score, scratch = start.copy(), np.empty(n), np.empty(p), np.empty(p), problem.scratch()
         best, best_gap = w.copy(), np.inf
-        score, inside = np.empty(p), np.zeros(p, dtype=np.uint8)
-        working = WorkingSet(problem, inside)
+        carry = carry or Carry()
+        read = carry.point
+        if read is not None and np.array_equal(read.w, w):
+            q[:], g[:] = read.q, read.g
+        else:
+            read = None
+        working = carry.working = carry.working or WorkingSet(problem)
         working.add(np.union1d(np.flatnonzero(w), problem.penalty.unpenalised(p)))
         conversion = ""
         stages: list[Problem] | None = None
         iteration = epochs = stalled = 0
         smallest, inner_share = np.inf, INNER_SHARE
         while True:
-            loss = problem.gradient(w, q, g, scratch)
+            loss = read.loss if read is not None else problem.gradient(w, q, g, scratch)
+            read = None
             gap = problem.certify(w, g, loss)
             if gap.gap < best_gap:
                 best_gap = gap.gap
@@ -266,11 +288,14 @@ class CD:
             stage = stages[0] if stages else problem
             if stages:
                 gap = stage.certify(w, g, loss)
-            violators = coordinate_descent.scores(stage.capsule, w, g, inside, score)
+            violators = coordinate_descent.scores(stage.capsule, w, g, working.inside, score)
             if violators:
                 least, share = GROWTH_SPARSE if problem.design.sparse else GROWTH_DENSE
-                room = max(least, int(share * np.count_nonzero(w)))
-                chosen = np.argpartition(score, -room)[-room:] if violators > room else np.flatnonzero(score)
+                support = np.count_nonzero(w)
+                room = max(least, int(share * support))
+                if n >= MANY_ROWS * p <= MANY_ROWS * self.gram_limit and support > CROWDED * len(working.members) > 0:
+                    room = p  # nearly all that was let in was needed: the whole Gram matrix at once is cheaper
+                chosen = worst(score, room) if violators > room else np.flatnonzero(score)
                 if len(working.members) + len(chosen) > self.gram_limit >= np.count_nonzero(w) + len(chosen):
                     working.keep_support(w)
                 working.add(chosen)
@@ -297,8 +322,17 @@ class CD:
                 conversion = columns.design.conversion if columns.design is not problem.design else ""
                 epochs += descend_columns(columns, working.members, w, q, target, monitor)
             iteration += 1
+        carry.point = Point(w, q, g, loss)
         point = Point(best, q, g, loss) if gap.gap == best_gap else None
         return Outcome(best, iteration, epochs, conversion, point)
+
+
+def worst(score: Vector, room: int) -> NDArray[np.intp]:
+    """The room largest of the scores that are above 0, ascending; among equals at the end, the first."""
+    least = np.partition(score, -room)[-room]  # the values: many times as fast as their places
+    above = np.flatnonzero(score > least)
+    equal = np.flatnonzero(score == least)[: room - len(above)]
+    return np.sort(np.concatenate([above, equal]))
 
 
 def continuation(problem: Problem, g: Vector) -> list[Problem]:
@@ -312,7 +346,7 @@ def continuation(problem: Problem, g: Vector) -> list[Problem]:
     penalty = problem.penalty
     if problem.design.sparse or p <= n or penalty.lam == 0.0 or penalty.weights is not None:
         return []
-    largest = float((-g).max() if penalty.positive else np.abs(g).max())
+    largest = float(penalty.pull(-g).max())
     if penalty.lam >= SMALL_STRENGTH * largest:
         return []
     count = int(np.log10(largest / penalty.lam) * STAGES_PER_DECADE)
@@ -337,6 +371,9 @@ INNER_SHARE = 0.1
 GROWTH_SPARSE, GROWTH_DENSE = (400, 1.0), (100, 0.3)
 """Columns added to the working set: at least so many, and at least this part of the support."""
 
+MANY_ROWS, CROWDED = 4, 0.7
+"""With so many rows a column, and so much of the working set in use, all columns are added at once."""
+
 STALLED_STEPS = 8
 """Outer steps without progress, each ten times stricter inside, before giving up."""
 
@@ -347,19 +384,19 @@ EPOCHS_AT_ONCE = 1_000_000_000
 class WorkingSet:
     """The features being solved for, in the order they came, and their Gram matrix as far as it was asked for."""
 
-    def __init__(self, problem: Problem, inside: NDArray[np.uint8]) -> None:
+    def __init__(self, problem: Problem, exact: bool = False) -> None:
         self.problem = problem
-        self.inside = inside
+        self.inside = np.zeros(problem.shape[1], dtype=np.uint8)
         self.members = np.empty(0, dtype=np.intp)
         self.known = 0
         self.gram = np.empty((0, 0))
-        self.exact = self.rounded = False
+        self.exact, self.rounded = exact, False
         self.damping = FIRST_DAMPING
         self.position = np.full(problem.shape[1] if problem.design.sparse else 0, -1, dtype=np.int32)
 
     def add(self, features: NDArray[np.intp]) -> None:
-        """Append features that are not members yet; one that cannot matter is left out."""
-        features = features[self.problem.norm2[features] > 0.0]
+        """Append features; a member, or one that cannot matter, is left out."""
+        features = features[(self.problem.norm2[features] > 0.0) & (self.inside[features] == 0)]
         self.inside[features] = 1
         new = np.sort(np.concatenate([self.members[self.known :], features]))  # ascending: what the Gram kernel asks
         self.members = np.concatenate([self.members[: self.known], new]).astype(np.intp, copy=False)
@@ -406,7 +443,8 @@ class WorkingSet:
             work = n * size * (size - known)
             dtype = np.float32 if work > LONG_PRODUCT and not self.exact else np.float64
             rows = gram.panel_rows(n, size)
-            panel, part = np.empty(rows * size, dtype), np.empty((size - known) * size, dtype)
+            panel: NDArray[Any] = np.empty(rows * size, dtype)
+            part: NDArray[Any] = np.empty((size - known) * size, dtype)
             at_once = max(rows, GRAM_AT_ONCE // (size * (size - known)))
             for first in range(0, n, at_once):
                 if monitor.out_of_time():
@@ -424,6 +462,23 @@ class WorkingSet:
         self.exact, self.rounded, self.known = True, False, 0
         return True
 
+    def gradient(self, problem: Problem, w: Vector) -> tuple[Vector, float, float]:
+        """The gradient over all columns, the loss, and what rounding may add to the gap, when all are members.
+
+        From the Gram matrix alone: g = G w - X'y. Entry j errs by some eps sqrt(n) ||x_j|| sum_k |w_k| ||x_k||.
+        """
+        assert problem.product is not None
+        size, members = len(self.members), self.members
+        w_set, product = w[members], problem.product[members]
+        support = np.flatnonzero(w_set)
+        moved = w_set[support] @ self.gram[support, :size]
+        g = np.zeros(len(w))
+        g[members] = moved - product
+        loss = problem.datafit.null_loss + 0.5 * float(w_set @ (moved - 2.0 * product))
+        length = float(np.abs(w_set) @ np.sqrt(problem.norm2[members]))
+        rounding = EPS * np.sqrt(problem.shape[0]) * length * (length + np.sqrt(2.0 * problem.datafit.null_loss))
+        return g, max(loss, 0.0), float(rounding)
+
     def descend(self, problem: Problem, w: Vector, g: Vector, loss: float, target: float, monitor: Monitor) -> int:
         """Coordinate descent and Newton steps on the Gram matrix from w (updated) and its gradient g.
 
@@ -435,27 +490,27 @@ class WorkingSet:
             return 0
         members, size, epochs = self.members, len(self.members), 0
         w_set, g_set = w[members], g[members]
-        capsule, gram, weights = problem.capsule, self.gram, penalty_weights(problem, members)
+        capsule, gram, penalties = problem.capsule, self.gram, penalty_rows(problem, members)
         norm2 = gram.diagonal()[:size].copy()
         direction, product, support = np.empty(size), np.empty(size), np.empty(size, dtype=np.intp)
         factor = np.empty(0)
         while True:
             done, gap, loss = coordinate_descent.gram_descent(
-                capsule, gram, norm2, weights, w_set, g_set, loss, target, EPOCHS_A_ROUND
+                capsule, gram, norm2, penalties, w_set, g_set, loss, target, EPOCHS_A_ROUND
             )
             epochs += done
             if gap <= target or done < EPOCHS_A_ROUND or epochs >= MOST_EPOCHS or monitor.out_of_time():
                 break
-            room = (np.count_nonzero(w_set) + np.count_nonzero(problem.penalty.lam * weights == 0.0)) ** 2
+            room = (np.count_nonzero(w_set) + np.count_nonzero(problem.penalty.lam * penalties[0] == 0.0)) ** 2
             if len(factor) < room:
                 factor = np.empty(room)
             damping = self.damping
             for _ in range(STEPS_AT_ONCE if size <= LARGE else STEPS_WHEN_LARGE):
-                before = np.count_nonzero(w_set)
+                before = count_loose(w_set, penalties)
                 loss, self.damping = newton.step(
-                    capsule, gram, weights, w_set, g_set, loss, damping, factor, direction, product, support
+                    capsule, gram, penalties, w_set, g_set, loss, damping, factor, direction, product, support
                 )
-                if np.count_nonzero(w_set) >= before:  # else the walk ended at a zero: solve again for the others
+                if count_loose(w_set, penalties) >= before:  # else the walk ended early: solve again for the others
                     break
         w[members] = w_set
         return epochs
@@ -464,7 +519,7 @@ class WorkingSet:
 GRAM_AT_ONCE = 2_000_000_000
 """Multiply-adds of a dense Gram matrix between two looks at clock and signals: below 0.2 s."""
 
-LONG_PRODUCT = 1_000_000_000
+LONG_PRODUCT = 100_000_000
 """Multiply-adds of a dense Gram matrix above which they are made in float32, at twice the speed.
 
 The gradient over all columns is always made from X in float64, so that the answer does not feel it.
@@ -489,10 +544,17 @@ MOST_EPOCHS = 4_000
 """Epochs on one working set; then the gradient is made afresh."""
 
 
-def penalty_weights(problem: Problem, members: NDArray[np.intp]) -> Vector:
-    """v of the members, ones when there are none."""
-    weights = problem.penalty.weights
-    return np.ones(len(members)) if weights is None else weights[members]
+def penalty_rows(problem: Problem, members: NDArray[np.intp]) -> NDArray[np.float64]:
+    """The penalty of the members as the kernels take it: weights, lower bounds, upper bounds."""
+    penalty, rows = problem.penalty, np.empty((3, len(members)))
+    rows[0] = 1.0 if penalty.weights is None else penalty.weights[members]
+    rows[1], rows[2] = penalty.bounds(members)
+    return rows
+
+
+def count_loose(w_set: Vector, penalties: NDArray[np.float64]) -> int:
+    """How many coefficients are neither 0 nor at a bound."""
+    return int(np.count_nonzero((w_set != 0.0) & (w_set > penalties[1]) & (w_set < penalties[2])))
 
 
 def descend_columns(
@@ -500,11 +562,11 @@ def descend_columns(
 ) -> int:
     """Coordinate descent on the columns of X from w and q (both updated); returns the epochs."""
     size, epochs = len(members), 0
-    norm2, weights = problem.norm2[members], penalty_weights(problem, members)
+    norm2, penalties = problem.norm2[members], penalty_rows(problem, members)
     at_once = max(8, min(MOST_EPOCHS, EPOCHS_AT_ONCE // (4 * problem.design.n_entries + 1000)))
     while True:
         done, gap = coordinate_descent.column_descent(
-            problem.capsule, members, w, q, target, at_once, np.empty(size), np.empty(size), norm2, weights
+            problem.capsule, members, w, q, target, at_once, np.empty(size), np.empty(size), norm2, penalties
         )
         epochs += done
         if gap <= target or done < at_once or epochs >= MOST_EPOCHS or monitor.out_of_time():
@@ -543,14 +605,19 @@ class Homotopy:
 
     @staticmethod
     def suits(penalty: ElasticNet) -> bool:
-        """Whether every coefficient has a kink at zero, as a path that begins at zero needs."""
-        return penalty.lam > 0.0 and (penalty.weights is None or bool(penalty.weights.all()))
+        """Whether the path is piecewise linear in lam: every coefficient has a kink at 0, and no bound but 0."""
+        kinked = penalty.lam > 0.0 and (penalty.weights is None or bool(penalty.weights.all()))
+        return kinked and (penalty.lower is None or penalty.upper is None or penalty.positive)
 
-    def run(self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor) -> Outcome:
+    def run(
+        self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
+    ) -> Outcome:
         """Follow the path in rounds until the gap over all columns is reached."""
         penalty, (n, p) = problem.penalty, problem.shape
         if not self.suits(penalty):
-            raise ValueError("homotopy needs lam > 0 and penalty_weights > 0; ask for solver='cd'")
+            raise ValueError(
+                "homotopy needs lam > 0, penalty_weights > 0 and no bounds but positive=True; ask for solver='cd'"
+            )
         w, q, g, scratch = start.copy(), np.empty(n), np.empty(p), problem.scratch()
         best, best_gap = w.copy(), np.inf
         path = Path(problem, start, max(self.columns, 2 * n))
@@ -565,7 +632,7 @@ class Homotopy:
             if monitor(iteration, gap.objective, gap.gap, w) or iteration >= max_iter:
                 point = Point(best, q, g, loss) if gap.gap == best_gap else None
                 return Outcome(best, iteration, steps, point=point)
-            size = -g if penalty.positive else np.abs(g)
+            size = penalty.pull(-g)
             if penalty.weights is not None:
                 size /= penalty.weights
             if strength == np.inf:
@@ -580,7 +647,7 @@ class Homotopy:
             steps, strength, iteration = steps + done, lower, iteration + 1
             if not whole or stalled > STALLED_ROUNDS or steps > MOST_STEPS * (n + 1):
                 monitor.offset += iteration
-                outcome = CD().run(problem, best, max_iter - iteration, monitor)
+                outcome = CD().run(problem, best, max_iter - iteration, monitor, carry)
                 monitor.offset -= iteration
                 return replace(outcome, n_iter=iteration + outcome.n_iter, n_epochs=steps + outcome.n_epochs)
 
@@ -637,7 +704,7 @@ class Path:
         outside = size[chosen]
         members = np.concatenate([self.active, chosen[outside < np.inf]])
         outside[outside == np.inf] = strength
-        w_set, v_set, sign = w[members], penalty_weights(problem, members), np.zeros(count)
+        w_set, v_set, sign = w[members], penalty_rows(problem, members)[0], np.zeros(count)
         ridge, floor = penalty.l2 * v_set, lower * v_set
         sign[:m] = self.sign
         c = -g[members] - ridge * w_set

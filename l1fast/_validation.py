@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import numbers
 import operator
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -17,12 +18,13 @@ from scipy import sparse
 
 from l1fast._design import Design, Moments, Storage, check_storage, join_notes, measure_storage, read_storage
 from l1fast._kernels import check
+from l1fast._threads import default_threads
 
 Vector = NDArray[np.float64]
 
 
-def as_design(X: Any) -> Design:
-    """Check X in one pass over its storage and return it as a `Design`.
+def as_design(X: Any, n_threads: int = 1) -> Design:
+    """Check X in one pass over its storage, on so many threads at most, and return it as a `Design`.
 
     X : Design, array-like of shape (n_samples, n_features), or SciPy sparse matrix or array. C- and F-contiguous
     arrays, CSR and CSC in float32 or float64 (indices int32 or int64) are used without a copy.
@@ -30,7 +32,7 @@ def as_design(X: Any) -> Design:
     if isinstance(X, Design):
         return X
     storage = as_storage(X)
-    return _sound(storage, *check_storage(storage))
+    return _sound(storage, *check_storage(storage, n_threads))
 
 
 def as_storage(X: Any) -> Storage:
@@ -43,13 +45,15 @@ def as_storage(X: Any) -> Storage:
     return storage
 
 
-def measured(storage: Storage, sample_weight: Vector | None, v: Vector) -> tuple[Design, Moments]:
+def measured(
+    storage: Storage, sample_weight: Vector | None, v: Vector, totals: bool, n_threads: int
+) -> tuple[Design, Moments]:
     """The design of a storage, and the moments of its columns, from one read of X."""
-    *found, moments = measure_storage(storage, sample_weight, v)
-    design = _sound(storage, *found)
+    view, fault, where, moments = measure_storage(storage, sample_weight, v, totals, n_threads)
+    design = _sound(storage, view, fault, where)
     if design.storage is storage:
         return design, moments
-    return measured(design.storage, sample_weight, v)  # it was sorted and added up first
+    return measured(design.storage, sample_weight, v, totals, n_threads)  # it was sorted and added up first
 
 
 def _sound(storage: Storage, view: object | None, fault: str, where: int) -> Design:
@@ -208,8 +212,8 @@ def _explain(storage: Storage, fault: str, where: int) -> str:
     )
 
 
-def as_vector(name: str, value: Any, length: int, *, least: float = -math.inf) -> Vector:
-    """A copy of value as a finite float64 vector of that length with no entry below least.
+def as_vector(name: str, value: Any, length: int, *, least: float = -math.inf, infinite: bool = False) -> Vector:
+    """A copy of value as a float64 vector of that length: finite unless infinite is allowed, no entry below least.
 
     A copy always: what a callback does to the original does not reach a running solve.
     """
@@ -222,12 +226,50 @@ def as_vector(name: str, value: Any, length: int, *, least: float = -math.inf) -
         raise ValueError(f"{name} has shape {array.shape}, expected ({length},)")
     made: Vector = np.array(_numeric(name, array), dtype=np.float64)
     if not check.all_finite(made):
-        at = int(np.flatnonzero(~np.isfinite(made))[0])
-        raise ValueError(f"{name}[{at}] is {made[at]}; every entry must be finite")
+        wrong = np.flatnonzero(np.isnan(made) if infinite else ~np.isfinite(made))
+        if wrong.size:
+            must = "a number, or infinite for no bound" if infinite else "finite"
+            raise ValueError(f"{name}[{wrong[0]}] is {made[wrong[0]]}; every entry must be {must}")
     if least > -math.inf and length and made.min() < least:
         at = int(made.argmin())
         raise ValueError(f"{name}[{at}] is {made[at]}; every entry must be at least {least:g}")
     return made
+
+
+def as_bounds(bounds: Any, positive: bool, length: int) -> tuple[Vector, Vector] | tuple[None, None]:
+    """Lower and upper bounds of the coefficients as vectors of that length; both None when all are infinite.
+
+    bounds : pair of number, vector or None each, or None; positive : stands for (0, None).
+    """
+    if bounds is None and not positive:
+        return None, None
+    if positive:
+        if bounds is not None:
+            raise ValueError(f"positive=True means bounds=(0, None), but bounds is {bounds!r} too; give one of the two")
+        bounds = (0.0, None)
+    if not isinstance(bounds, (tuple, list, np.ndarray)) or getattr(bounds, "ndim", 1) == 0 or len(bounds) != 2:
+        raise ValueError(f"bounds is {bounds!r}; give a pair (lower, upper), such as (0, None) or (-1.0, 1.0)")
+    lower = _bound("bounds[0]", bounds[0], length, -np.inf)
+    upper = _bound("bounds[1]", bounds[1], length, np.inf)
+    for side, values, beyond, must in (("lower", lower, lower > 0.0, "<= 0"), ("upper", upper, upper < 0.0, ">= 0")):
+        if beyond.any():
+            j = int(beyond.argmax())
+            raise ValueError(
+                f"the {side} bound of coefficient {j} in bounds is {values[j]}; it must be {must}, to allow w = 0"
+            )
+    if not (np.isfinite(lower).any() or np.isfinite(upper).any()):
+        return None, None
+    return lower, upper
+
+
+def _bound(name: str, value: Any, length: int, absent: float) -> Vector:
+    """One side of the bounds as a vector; a number stands for all coefficients, None for no bound."""
+    if value is None:
+        return np.full(length, absent)
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be a number, a vector or None, got {value!r}")
+    single = isinstance(value, numbers.Real) or (isinstance(value, np.ndarray) and value.ndim == 0)
+    return as_vector(name, np.full(length, value) if single else value, length, infinite=True)
 
 
 def _numeric(name: str, array: NDArray[Any]) -> NDArray[Any]:
@@ -240,7 +282,7 @@ def _numeric(name: str, array: NDArray[Any]) -> NDArray[Any]:
         try:
             if not any(isinstance(entry, (str, bytes, complex)) for entry in array.flat):
                 return array.astype(np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise TypeError(f"{name} holds an entry that is not a number ({error})") from None
     raise TypeError(f"{name} has dtype {array.dtype}; real numbers are needed")
 
@@ -283,6 +325,16 @@ def as_count(name: str, value: Any, *, least: int = 0) -> int:
     if count < least:
         raise ValueError(f"{name} must be at least {least}, got {count}")
     return count
+
+
+def as_thread_count(n_threads: Any) -> int:
+    """As asked for, else L1FAST_NUM_THREADS, else what `default_threads` finds."""
+    if n_threads is not None:
+        return as_count("n_threads", n_threads, least=1)
+    variable = os.environ.get("L1FAST_NUM_THREADS", "").strip()
+    if variable and not (variable.isdecimal() and int(variable) > 0):
+        raise ValueError(f"L1FAST_NUM_THREADS is {variable!r}; set it to a whole number of at least 1")
+    return int(variable) if variable else default_threads()
 
 
 def as_flag(name: str, value: Any) -> bool:

@@ -315,11 +315,13 @@ def _solve(arguments: argparse.Namespace) -> int:
     data, read_seconds = _read(arguments)
 
     import l1fast
-    from l1fast._validation import as_design
+    from l1fast._validation import as_design, as_thread_count
 
     options = {"fit_intercept": arguments.intercept, "positive": arguments.positive}
     with _one_line_warnings(), nullcontext() if arguments.quiet else _Progress() as progress:
-        X = as_design(data.X)  # checked and, if need be, converted once for both calls
+        X = as_design(
+            data.X, as_thread_count(arguments.threads)
+        )  # checked and, if need be, converted once for both calls
         lam_max = l1fast.lam_max(X, data.y, **options)
         ratio = LAM_RATIO if arguments.lam_ratio is None else arguments.lam_ratio
         result = l1fast.solve(
@@ -504,7 +506,8 @@ def _info(arguments: argparse.Namespace) -> int:
     import platform
     from importlib.metadata import PackageNotFoundError, version
 
-    from l1fast._kernels import gradient
+    from l1fast._threads import usable_cores
+    from l1fast._validation import as_thread_count
 
     def installed(package: str) -> str:
         try:
@@ -512,10 +515,9 @@ def _info(arguments: argparse.Namespace) -> int:
         except PackageNotFoundError:
             return "not installed"
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     rows = [(package, installed(package)) for package in ("l1fast", "numpy", "scipy", "scikit-learn", "rich")]
-    rows += [("python", platform.python_version()), ("platform", platform.platform()), ("cores", str(usable))]
-    rows += [("openmp", "yes" if gradient.HAS_OPENMP else "no, one thread only")]
+    rows += [("python", platform.python_version()), ("platform", platform.platform()), ("cores", str(usable_cores()))]
+    rows += [("threads", f"{as_thread_count(None)}, unless told otherwise")]
     for name, text in rows:
         print(f"{name:<13}{text}")
     return CONVERGED

@@ -5,7 +5,11 @@ It knows no solver. The solvers call it at their checks; `solve` calls it once m
 
 from libc.math cimport INFINITY, fabs, fmax, fmin
 
-from penalty cimport Penalty, fenchel_gap, penalty_value, subdifferential_distance, weight_of
+from penalty cimport (Penalty, fenchel_gap, lower_of, penalty_value, subdifferential_distance, upper_of, weight_of)
+
+cdef extern from "sweep.h" nogil:
+    double largest "l1fast_largest"(const double* v, Py_ssize_t n)
+
 
 cdef struct Certificate:
     double objective    # F(w)
@@ -16,58 +20,66 @@ cdef struct Certificate:
 
 cdef inline Certificate certify(const Penalty* penalty, const double* norm2, Py_ssize_t p, const double* w,
                                 const double* g, double loss) noexcept nogil:
-    """Gap between w and the dual point theta = -t q, t the best that keeps theta feasible.
+    """Gap between w, within its bounds, and the dual point theta = -t q, t the best that keeps theta feasible.
 
         gap = (1 - t)^2 loss + sum_j (penalty_j(w_j) + conjugate_j(t c_j) - w_j t c_j),   c = -g
 
     Every term is >= 0, so nothing cancels (Fenchel-Young; Massias, Gramfort, Salmon, ICML 2018, for the scaling).
-    t maximises the dual along q (with the l2 term as extra rows of X), clamped on both sides. With l2 > 0 any t is
-    feasible, and t = 1 is tried as well; so it is with unpenalised columns, where rounding may spoil the first. Such a
-    column (v_j lam = 0) asks for c_j = 0: what is left counts |c_j w_j| + c_j^2 / (2 norm2_j), the decrease open in it.
+    t maximises the dual along q (with the l2 term as extra rows of X), clamped on both sides. A bound of 0, and one
+    that w_j sits at, lets c_j be as large as it likes on its side; the other bounds are left out of this first gap:
+    what bounds F from below without them does so with them, and their terms hi_j (t c_j - l1) would be large.
+    With all bounds and with l2 > 0 more t are feasible, and t = 1 (clamped where there is no bound) is tried as well;
+    so it is with unpenalised columns, where rounding may spoil the first. Such a column (v_j lam = 0) asks for c_j = 0
+    where it has no bound: what is left counts |c_j w_j| + c_j^2 / (2 norm2_j), the decrease open in it.
     """
     cdef Py_ssize_t j
-    cdef double low = -INFINITY, high = INFINITY, inner = 0.0, value = 0.0, violation = 0.0
-    cdef bint free = False, curved = True
-    cdef double most = 0.0, least = 0.0, weight, distance
+    cdef double inner = 0.0, value = 0.0, violation = 0.0
+    cdef bint free = False
+    cdef bint plain = penalty.lam > 0.0 and penalty.l2 == 0.0 and penalty.weight == NULL and penalty.lower == NULL
+    cdef double forward = 0.0, backward = 0.0, unbounded = 0.0      # largest |c_j| / v_j that limit t > 0, t < 0, t = 1
+    cdef double weight, distance, lower, upper, side, opposite
     cdef double l1, l2, c, t, one, other, residual2 = 2.0 * loss
     cdef Certificate out
+    if plain:                                               # all that a column with w_j = 0 has to say
+        forward = backward = unbounded = largest(g, p)
+        violation = fmax(0.0, forward - penalty.lam)
     for j in range(p):
+        if plain and w[j] == 0.0:
+            continue
         c = -g[j]
         weight = weight_of(penalty, j)
+        lower = lower_of(penalty, j)
+        upper = upper_of(penalty, j)
         l1 = penalty.lam * weight
         l2 = penalty.l2 * weight
-        distance = subdifferential_distance(l1, l2, penalty.positive, w[j], c)
+        distance = subdifferential_distance(l1, l2, lower, upper, w[j], c)
         if distance > violation:
             violation = distance
+        c -= l2 * w[j]
+        side = upper if c > 0.0 else lower
         if w[j] != 0.0:
             value += penalty_value(penalty, j, w[j])
-            c -= l2 * w[j]
-            inner += w[j] * c
-            residual2 += l2 * w[j] * w[j]
-        if l1 == 0.0 and l2 == 0.0:
-            free = True
-            continue
-        curved = curved and l2 > 0.0
+            if w[j] != side:
+                inner += w[j] * c
+                residual2 += l2 * w[j] * w[j]
         if l1 == 0.0:
+            free = free or l2 == 0.0
             continue
-        if penalty.weight != NULL:
-            c /= weight
-        if c > most:
-            most = c
-        elif c < least:
-            least = c
-    if penalty.lam > 0.0:
-        if not penalty.positive:
-            most = fmax(most, -least)
-            least = -most
-        high = penalty.lam / most if most > 0.0 else INFINITY
-        low = penalty.lam / least if least < 0.0 else -INFINITY
+        opposite = lower if c > 0.0 else upper
+        c = fabs(c) if penalty.weight == NULL else fabs(c) / weight
+        if c > forward and side != 0.0 and side != w[j]:
+            forward = c
+        if c > backward and opposite != 0.0 and opposite != w[j]:
+            backward = c
+        if c > unbounded and l2 == 0.0 and fabs(side) == INFINITY:
+            unbounded = c
     t = 1.0 + inner / residual2 if residual2 > 0.0 else 1.0
-    t = fmin(fmax(t, low), high)
-    out.gap = gap_at(penalty, norm2, p, w, g, loss, t)
-    if penalty.l2 > 0.0 or free:
-        one = 1.0 if curved else fmin(fmax(1.0, low), high)
-        other = gap_at(penalty, norm2, p, w, g, loss, one)
+    t = fmax(t, -penalty.lam / backward if backward > 0.0 else -INFINITY)
+    t = fmin(t, penalty.lam / forward if forward > 0.0 else INFINITY)
+    out.gap = gap_at(penalty, norm2, p, w, g, loss, t, True)
+    if penalty.l2 > 0.0 or free or penalty.lower != NULL:
+        one = fmin(1.0, penalty.lam / unbounded) if unbounded > 0.0 else 1.0
+        other = gap_at(penalty, norm2, p, w, g, loss, one, False)
         if other <= out.gap:
             out.gap = other
             t = one
@@ -78,25 +90,31 @@ cdef inline Certificate certify(const Penalty* penalty, const double* norm2, Py_
 
 
 cdef inline double gap_at(const Penalty* penalty, const double* norm2, Py_ssize_t p, const double* w,
-                          const double* g, double loss, double t) noexcept nogil:
-    """The gap of `certify` for one t."""
+                          const double* g, double loss, double t, bint touched) noexcept nogil:
+    """The gap of `certify` for one t; touched: only with the bounds that are 0 or that w sits at, where l2 = 0."""
     cdef double gap = (1.0 - t) * (1.0 - t) * loss
-    cdef double l1, c
+    cdef double l1, l2, c, lower, upper
+    cdef bint feasible = penalty.lam > 0.0 and penalty.weight == NULL and penalty.l2 == 0.0
     cdef Py_ssize_t j
+    feasible = feasible and (touched or penalty.lower == NULL)
     for j in range(p):
-        if w[j] == 0.0 and penalty.l2 == 0.0 and penalty.weight == NULL and penalty.lam > 0.0:
-            continue                                    # feasible and zero: the term is zero
+        if w[j] == 0.0 and feasible:                    # feasible and zero: the term is zero
+            continue
         l1 = penalty.lam * weight_of(penalty, j)
+        l2 = penalty.l2 * weight_of(penalty, j)
+        lower = lower_of(penalty, j)
+        upper = upper_of(penalty, j)
         c = -t * g[j]
-        if l1 > 0.0 or penalty.l2 * weight_of(penalty, j) > 0.0:
-            gap += fenchel_gap(l1, penalty.l2 * weight_of(penalty, j), penalty.positive, w[j], c)
+        if touched and l2 == 0.0:
+            lower = lower if lower == 0.0 or lower == w[j] else -INFINITY
+            upper = upper if upper == 0.0 or upper == w[j] else INFINITY
+        if l1 > 0.0 or l2 > 0.0 or (upper < INFINITY if c > 0.0 else lower > -INFINITY):
+            gap += fenchel_gap(l1, l2, lower, upper, w[j], c)
         else:
-            gap += unpenalised_gap(penalty.positive, norm2[j], w[j], c)
+            gap += unpenalised_gap(norm2[j], w[j], c)
     return gap
 
 
-cdef inline double unpenalised_gap(bint positive, double norm2, double u, double c) noexcept nogil:
+cdef inline double unpenalised_gap(double norm2, double u, double c) noexcept nogil:
     """|u c| + c^2 / (2 norm2): what optimality in one unpenalised coefficient still lacks."""
-    if positive and u == 0.0 and c <= 0.0:
-        return 0.0
     return fabs(u * c) + (0.5 * c * c / norm2 if norm2 > 0.0 else 0.0)

@@ -6,10 +6,13 @@
 whose own duality gap tells when to stop.
 """
 
+from libc.math cimport fabs
+
 from certificate cimport certify
 from matrix cimport (MatrixView, axpy_d, entry_index, entry_value, n_features, n_samples, slice_axpy, slice_dot,
                      slice_start)
-from penalty cimport Penalty, minimise_coordinate, subdifferential_distance, weight_of
+from penalty cimport (Penalty, lower_of, minimise_coordinate, restricted, subdifferential_distance, upper_of,
+                      weight_of)
 from problem cimport Problem, centre, problem_of
 
 
@@ -21,42 +24,42 @@ def scores(object capsule, const double[::1] w, const double[::1] g, const unsig
     """
     cdef const Problem* P = problem_of(capsule)
     cdef Py_ssize_t p = n_features(&P.X), j, count = 0
-    cdef double distance
+    cdef double distance, settled = P.penalty.lam if P.penalty.weight == NULL else 0.0
     if not (w.shape[0] == g.shape[0] == inside.shape[0] == out.shape[0] == p):
         raise ValueError("all vectors must have n_features entries")
     with nogil:
         for j in range(p):
             out[j] = 0.0
-            if inside[j] or P.norm2[j] == 0.0:
+            if inside[j] or P.norm2[j] == 0.0 or (fabs(g[j]) <= settled and w[j] == 0.0):
                 continue
             distance = subdifferential_distance(P.penalty.lam * weight_of(&P.penalty, j),
-                                                P.penalty.l2 * weight_of(&P.penalty, j), P.penalty.positive, w[j],
-                                                -g[j])
+                                                P.penalty.l2 * weight_of(&P.penalty, j), lower_of(&P.penalty, j),
+                                                upper_of(&P.penalty, j), w[j], -g[j])
             out[j] = distance / P.norm2[j] * distance       # in this order it neither over- nor underflows early
             if out[j] > 0.0:
                 count += 1
     return count
 
 
-def gram_descent(object capsule, const double[:, ::1] G, const double[::1] norm2, const double[::1] weights,
+def gram_descent(object capsule, const double[:, ::1] G, const double[::1] norm2, const double[:, ::1] penalties,
                  double[::1] w, double[::1] g, double loss, double target, long max_epochs):
     """Descend on the quadratic of a working set until its gap is at most target.
 
-    G : its Gram matrix (at least size x size, read); norm2 : its diagonal; weights : penalty weights (read).
+    G : its Gram matrix (at least size x size, read); norm2 : its diagonal; penalties : as for `restricted` (read).
     w, g : coefficients and gradient of the datafit (size, read and written); loss : at w.
     Cost: size flops for each coefficient that moves. Returns (epochs, gap, loss).
     """
     cdef const Problem* P = problem_of(capsule)
-    cdef Penalty penalty = P.penalty
+    cdef Penalty penalty
     cdef Py_ssize_t size = w.shape[0]
     cdef long epochs = 0, _
     cdef double gap, gain
     if size == 0:
         return 0, 0.0, loss
     if G.shape[0] < size or G.shape[1] < size or not (
-            norm2.shape[0] == weights.shape[0] == g.shape[0] == size):
-        raise ValueError("G must be size x size and every vector size long")
-    penalty.weight = &weights[0]
+            norm2.shape[0] == penalties.shape[1] == g.shape[0] == size and penalties.shape[0] == 3):
+        raise ValueError("G must be size x size, penalties 3 x size and every vector size long")
+    penalty = restricted(&P.penalty, &penalties[0, 0], size)
     with nogil:
         while True:
             gap = certify(&penalty, &norm2[0], size, &w[0], &g[0], loss).gap
@@ -89,7 +92,7 @@ cdef double gram_epoch(const Penalty* penalty, const double* G, Py_ssize_t strid
             continue
         l1 = penalty.lam * weight_of(penalty, k)
         l2 = penalty.l2 * weight_of(penalty, k)
-        u = minimise_coordinate(l1, l2, penalty.positive, norm2[k], norm2[k] * w[k] - g[k])
+        u = minimise_coordinate(l1, l2, lower_of(penalty, k), upper_of(penalty, k), norm2[k], norm2[k] * w[k] - g[k])
         step = u - w[k]
         if step != 0.0:
             loss[0] += step * (g[k] + 0.5 * norm2[k] * step)
@@ -101,29 +104,30 @@ cdef double gram_epoch(const Penalty* penalty, const double* G, Py_ssize_t strid
 
 def column_descent(object capsule, const Py_ssize_t[::1] working_set, double[::1] w, double[::1] q, double target,
                    long max_epochs, double[::1] g_set, double[::1] w_set, const double[::1] norm2,
-                   const double[::1] weights):
+                   const double[:, ::1] penalties):
     """The same descent without a Gram matrix: X stored by columns, q kept up to date.
 
     working_set : size features. w : n_features, q = s (Xw + b - y) : n_samples; both read and written.
-    norm2, weights : of the working set (read); g_set, w_set : size, written.
+    norm2, penalties : of the working set, as for `gram_descent` (read); g_set, w_set : size, written.
     An update costs the stored entries of one column: with an intercept, b is settled by the running sum of q.
     Returns (epochs, gap).
     """
     cdef const Problem* P = problem_of(capsule)
     cdef const MatrixView* X = &P.X
-    cdef Penalty penalty = P.penalty
+    cdef Penalty penalty
     cdef Py_ssize_t size = working_set.shape[0], n = n_samples(X), k
     cdef long epochs = 0, _
     cdef double gap = 0.0, total, gain, loss2
     if size == 0:
         return 0, 0.0
     if X.by_rows or w.shape[0] != n_features(X) or q.shape[0] != n or not (
-            g_set.shape[0] == w_set.shape[0] == norm2.shape[0] == weights.shape[0] == size):
+            g_set.shape[0] == w_set.shape[0] == norm2.shape[0] == penalties.shape[1] == size
+            and penalties.shape[0] == 3):
         raise ValueError("X must be stored by columns and every vector have its stated length")
     for k in range(size):
         if not 0 <= working_set[k] < X.n_slices:
             raise ValueError("working_set names a feature that X does not have")
-    penalty.weight = &weights[0]
+    penalty = restricted(&P.penalty, &penalties[0, 0], size)
     with nogil:
         while True:
             settle(P, &q[0], &loss2)
@@ -177,7 +181,7 @@ cdef double column_epoch(const Problem* P, const Py_ssize_t[::1] working_set, co
         l2 = penalty.l2 * weight_of(penalty, j)
         mean = P.mean[j] if P.mean != NULL else 0.0
         slope = slice_dot(X, j, q) - mean * total[0]        # of the datafit, b at its best
-        u = minimise_coordinate(l1, l2, penalty.positive, norm2[k], norm2[k] * w[j] - slope)
+        u = minimise_coordinate(l1, l2, lower_of(penalty, j), upper_of(penalty, j), norm2[k], norm2[k] * w[j] - slope)
         step = u - w[j]
         if step == 0.0:
             continue

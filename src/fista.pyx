@@ -15,18 +15,36 @@ from libc.math cimport sqrt
 
 from certificate cimport Certificate, certify
 from matrix cimport n_features, n_samples
+from passes cimport MOST_PARTS, sums_size
+from penalty cimport Penalty
 from problem cimport Problem, gradient, problem_of
+from team cimport Part, range_begin, range_parts, run
 
 cdef extern from "prox.h" nogil:
     void momentum_step "l1fast_momentum_step"(
         const double* w, double* w_old, const double* g, const double* g_old, double* v, double* dv, double beta,
-        double lipschitz, double lam, double l2, const double* weight, bint positive, Py_ssize_t n)
+        double lipschitz, double lam, double l2, const double* weight, const double* lower, const double* upper,
+        Py_ssize_t n)
     void prox_step "l1fast_prox_step"(
         const double* v, const double* dv, double* w, double lipschitz, double lam, double l2, const double* weight,
-        bint positive, Py_ssize_t n)
+        const double* lower, const double* upper, Py_ssize_t n)
     void step_products "l1fast_step_products"(
         const double* w_new, const double* w, const double* v, const double* g_new, const double* dv, Py_ssize_t n,
         double* out)
+
+cdef struct Steps:
+    const Problem* P
+    double* w
+    double* w_old
+    double* g
+    double* g_old
+    double* v
+    double* dv
+    double beta                 # v = w + beta (w - w_old)
+    double stretch              # on beta, when L was too low
+    double L
+    Py_ssize_t n_parts
+    double product[3 * MOST_PARTS]
 
 cdef double RISE = 1.5          # factor on L when a step was too long
 cdef double FALL = 0.98         # factor on L after an accepted step, when L may fall
@@ -34,8 +52,8 @@ cdef double LOWEST = 1e-12      # L stays above this part of the proven bound
 cdef double SLACK = 1e-10       # rounding of the curvature, relative
 
 
-def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] scratch, int n_threads,
-            double lipschitz, double lipschitz_bound, bint accelerate, bint restart, bint adapt, long max_iter,
+def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] scratch, double lipschitz,
+            double lipschitz_bound, bint accelerate, bint restart, bint adapt, long max_iter,
             long check_every, object check):
     """Iterate from vectors[0] until check(iteration, objective, gap, w) is true or max_iter is reached.
 
@@ -51,69 +69,67 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
     """
     cdef const Problem* P = problem_of(capsule)
     cdef Py_ssize_t n = n_samples(&P.X), p = n_features(&P.X), j
-    cdef double* w
-    cdef double* w_old
-    cdef double* g
-    cdef double* g_old
-    cdef double* v
-    cdef double* dv
+    cdef Steps job
     cdef double* residual
     cdef double* parts
     cdef double product[3]
-    cdef double t = 1.0, t_old = 1.0, beta = 0.0, beta_used = 0.0, loss, L = lipschitz, L_old = lipschitz
+    cdef double t = 1.0, t_old = 1.0, beta = 0.0, loss, L_old = lipschitz
     cdef long iteration = 0
     cdef bint stop = False
     cdef Certificate now
     if vectors.shape[0] != 6 or vectors.shape[1] != p or p == 0 or q.shape[0] != n or n == 0:
         raise ValueError("vectors must be 6 x n_features and q n_samples long, both at least 1")
-    if n_threads > 1 and scratch.shape[0] < n_threads * (p + 1):
-        raise ValueError("scratch must have n_threads x (n_features + 1) entries")
-    w, w_old, g, g_old, v, dv = (&vectors[0, 0], &vectors[1, 0], &vectors[2, 0], &vectors[3, 0], &vectors[4, 0],
-                                 &vectors[5, 0])
+    if scratch.shape[0] < sums_size(&P.X, P.n_threads):
+        raise ValueError("scratch must have scratch_size entries")
+    job.P, job.beta, job.L = P, 0.0, lipschitz
+    job.w, job.w_old, job.g = &vectors[0, 0], &vectors[1, 0], &vectors[2, 0]
+    job.g_old, job.v, job.dv = &vectors[3, 0], &vectors[4, 0], &vectors[5, 0]
+    job.n_parts = min(range_parts(p, P.n_threads), MOST_PARTS)
     residual = &q[0]
     parts = &scratch[0] if scratch.shape[0] > 0 else NULL
     with nogil:
-        loss = gradient(P, w, residual, g, parts, n_threads)
+        loss = gradient(P, job.w, residual, job.g, parts)
         for j in range(p):
-            w_old[j] = w[j]
-            g_old[j] = g[j]
+            job.w_old[j] = job.w[j]
+            job.g_old[j] = job.g[j]
         while True:
             if iteration % check_every == 0 or iteration >= max_iter:
-                now = certify(&P.penalty, P.norm2, p, w, g, loss)
+                now = certify(&P.penalty, P.norm2, p, job.w, job.g, loss)
                 with gil:
-                    stop = check(iteration, now.objective, now.gap, vectors[(w - &vectors[0, 0]) // p])
+                    stop = check(iteration, now.objective, now.gap, vectors[(job.w - &vectors[0, 0]) // p])
                 if stop or iteration >= max_iter:
                     break
-            beta_used = beta
-            momentum_step(w, w_old, g, g_old, v, dv, beta, L, P.penalty.lam, P.penalty.l2, P.penalty.weight,
-                          P.penalty.positive, p)
-            w, w_old = w_old, w
-            g, g_old = g_old, g
+            job.beta = beta
+            share(&job, momentum_part)
+            job.w, job.w_old = job.w_old, job.w
+            job.g, job.g_old = job.g_old, job.g
             while True:
                 iteration += 1
-                loss = gradient(P, w, residual, g, parts, n_threads)
-                step_products(w, w_old, v, g, dv, p, product)
-                if product[1] <= L * product[0] * (1.0 + SLACK) or L >= lipschitz_bound or iteration >= max_iter:
+                loss = gradient(P, job.w, residual, job.g, parts)
+                share(&job, products_part)
+                add_products(&job, product)
+                if product[1] <= job.L * product[0] * (1.0 + SLACK) or job.L >= lipschitz_bound \
+                        or iteration >= max_iter:
                     break
-                L = min(max(RISE * L, product[1] / product[0]), lipschitz_bound)
+                job.L = min(max(RISE * job.L, product[1] / product[0]), lipschitz_bound)
                 if accelerate:                              # the momentum that belongs to this L (Scheinberg et al.)
-                    t = next_t(t_old, L / L_old)
+                    t = next_t(t_old, job.L / L_old)
                     beta = (t_old - 1.0) / t
-                extrapolate(w_old, v, g_old, dv, beta / beta_used if beta_used > 0.0 else 1.0, p)
-                beta_used = beta
-                prox_step(v, dv, w, L, P.penalty.lam, P.penalty.l2, P.penalty.weight, P.penalty.positive, p)
+                job.stretch = beta / job.beta if job.beta > 0.0 else 1.0
+                job.beta = beta
+                share(&job, correct_part)
             if restart and product[2] > 0.0:
                 t = 1.0
             t_old = t
-            L_old = L
+            L_old = job.L
             if adapt:
-                L = max(FALL * L, LOWEST * lipschitz_bound)
+                job.L = max(FALL * job.L, LOWEST * lipschitz_bound)
             if accelerate:
-                t = next_t(t_old, L / L_old)
+                t = next_t(t_old, job.L / L_old)
                 beta = (t_old - 1.0) / t
-        if w != &vectors[0, 0]:
+        if job.w != &vectors[0, 0]:
             for j in range(p):
-                vectors[0, j] = w[j]
+                vectors[0, j] = job.w[j]
     return iteration
 
 
@@ -122,10 +138,49 @@ cdef inline double next_t(double t, double ratio) noexcept nogil:
     return 0.5 * (1.0 + sqrt(1.0 + 4.0 * t * t * ratio))
 
 
-cdef inline void extrapolate(const double* w, double* v, const double* g, double* dv, double factor,
-                             Py_ssize_t p) noexcept nogil:
-    """v = w + factor (v - w) and the same for its gradient: another momentum from the same two iterates."""
-    cdef Py_ssize_t j
-    for j in range(p):
-        v[j] = w[j] + factor * (v[j] - w[j])
-        dv[j] = g[j] + factor * (dv[j] - g[j])
+cdef inline const double* shifted(const double* v, Py_ssize_t j) noexcept nogil:
+    """v from entry j on; nothing when there is no v."""
+    return v + j if v != NULL else NULL
+
+
+cdef inline void share(Steps* job, Part function) noexcept nogil:
+    run(job.P.team, function, job, job.n_parts, job.P.n_threads)
+
+
+cdef void momentum_part(void* context, Py_ssize_t part) noexcept nogil:
+    """v, dv and the new iterate, in the place of w_old, for a run of features."""
+    cdef const Steps* job = <const Steps*> context
+    cdef const Penalty* penalty = &job.P.penalty
+    cdef Py_ssize_t p = n_features(&job.P.X), j = range_begin(p, part, job.n_parts)
+    momentum_step(job.w + j, job.w_old + j, job.g + j, job.g_old + j, job.v + j, job.dv + j, job.beta, job.L,
+                  penalty.lam, penalty.l2, shifted(penalty.weight, j), shifted(penalty.lower, j),
+                  shifted(penalty.upper, j), range_begin(p, part + 1, job.n_parts) - j)
+
+
+cdef void correct_part(void* context, Py_ssize_t part) noexcept nogil:
+    """Another momentum from the same two iterates, v = w_old + stretch (v - w_old), and the step w from there."""
+    cdef const Steps* job = <const Steps*> context
+    cdef const Penalty* penalty = &job.P.penalty
+    cdef Py_ssize_t p = n_features(&job.P.X), j, first = range_begin(p, part, job.n_parts)
+    cdef Py_ssize_t last = range_begin(p, part + 1, job.n_parts)
+    for j in range(first, last):
+        job.v[j] = job.w_old[j] + job.stretch * (job.v[j] - job.w_old[j])
+        job.dv[j] = job.g_old[j] + job.stretch * (job.dv[j] - job.g_old[j])
+    prox_step(job.v + first, job.dv + first, job.w + first, job.L, penalty.lam, penalty.l2,
+              shifted(penalty.weight, first), shifted(penalty.lower, first), shifted(penalty.upper, first), last - first)
+
+
+cdef void products_part(void* context, Py_ssize_t part) noexcept nogil:
+    cdef Steps* job = <Steps*> context
+    cdef Py_ssize_t p = n_features(&job.P.X), j = range_begin(p, part, job.n_parts)
+    step_products(job.w + j, job.w_old + j, job.v + j, job.g + j, job.dv + j,
+                  range_begin(p, part + 1, job.n_parts) - j, job.product + 3 * part)
+
+
+cdef inline void add_products(const Steps* job, double* product) noexcept nogil:
+    """The products of all parts, added up in order."""
+    cdef Py_ssize_t part, k
+    for k in range(3):
+        product[k] = job.product[k]
+        for part in range(1, job.n_parts):
+            product[k] += job.product[3 * part + k]

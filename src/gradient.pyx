@@ -6,11 +6,13 @@ Every array is float64, C-contiguous, and allocated by the caller; none is read 
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int32_t, int64_t
 
-
-
 from certificate cimport Certificate, certify as certify_point
-from matrix cimport (MatrixView, axpy_slices, dot_slices, n_features, n_samples, slice_size, slice_start)
-from problem cimport Problem, clear, gradient as sweep, problem_of
+from matrix cimport MatrixView, n_features, n_samples, part_begin, slice_size, slice_start
+from passes cimport axpys, clear, dots, stored_entries, sum_parts, sums_size
+from problem cimport Problem, gradient as sweep, problem_of
+from team cimport Team, range_begin, range_parts, run, team_of
+
+from l1fast._kernels import parallel
 
 cdef extern from "sweep.h" nogil:
     double square_slice_f "l1fast_square_slice_f"(const float* x, const double* s, double m, Py_ssize_t n)
@@ -39,17 +41,7 @@ cdef extern from "prox.h" nogil:
     void soft_threshold_f "l1fast_soft_threshold_f"(const float* x, float t, float* out, Py_ssize_t n)
     void soft_threshold_d "l1fast_soft_threshold_d"(const double* x, double t, double* out, Py_ssize_t n)
 
-cdef extern from *:
-    """
-    #ifdef _OPENMP
-    #define L1FAST_HAS_OPENMP 1
-    #else
-    #define L1FAST_HAS_OPENMP 0
-    #endif
-    """
-    const bint L1FAST_HAS_OPENMP
-
-HAS_OPENMP = bool(L1FAST_HAS_OPENMP)
+cdef const Team* TEAM = team_of(parallel.team)
 
 cdef double EPS = 2.0 ** -52
 
@@ -89,10 +81,10 @@ def soft_threshold(const real[::1] x, double threshold, real[::1] out):
             soft_threshold_d(&x[0], threshold, &out[0], n)
 
 
-def gradient(object capsule, const double[::1] w, double[::1] q, double[::1] g, double[::1] scratch, int n_threads):
+def gradient(object capsule, const double[::1] w, double[::1] q, double[::1] g, double[::1] scratch):
     """q = s (Xw + b - y) (n, written), g = X'q (p, written); returns the loss. See problem.pxd.
 
-    scratch : n_threads x (p + 1) numbers when n_threads > 1, written.
+    scratch : scratch_size of the problem's matrix and threads, written.
     """
     cdef const Problem* P = problem_of(capsule)
     cdef Py_ssize_t n = n_samples(&P.X), p = n_features(&P.X)
@@ -100,11 +92,15 @@ def gradient(object capsule, const double[::1] w, double[::1] q, double[::1] g, 
     expect(w.shape[0], p, "w")
     expect(q.shape[0], n, "q")
     expect(g.shape[0], p, "g")
-    if n_threads > 1:
-        expect(scratch.shape[0], n_threads * (p + 1), "scratch")
+    expect(scratch.shape[0], sums_size(&P.X, P.n_threads), "scratch")
     with nogil:
-        loss = sweep(P, address(w), target(q), target(g), target(scratch), n_threads)
+        loss = sweep(P, address(w), target(q), target(g), target(scratch))
     return loss
+
+
+def scratch_size(object matrix, int n_threads):
+    """Numbers of scratch memory for a pass over X on so many threads."""
+    return sums_size(view_of(matrix), n_threads)
 
 
 def certify(object capsule, const double[::1] w, const double[::1] g, double loss):
@@ -119,65 +115,115 @@ def certify(object capsule, const double[::1] w, const double[::1] g, double los
     return c.objective, c.gap, c.scale, c.violation
 
 
-def apply(object matrix, const double[::1] w, double[::1] out):
-    """out = X w. Lengths p (read), n (written)."""
+def apply(object matrix, const double[::1] w, double[::1] out, double[::1] scratch, int n_threads):
+    """out = X w. Lengths p (read), n (written); scratch : scratch_size(matrix, n_threads), written."""
     cdef const MatrixView* X = view_of(matrix)
     expect(w.shape[0], n_features(X), "w")
     expect(out.shape[0], n_samples(X), "out")
-    with nogil:
-        multiply(X, X.by_rows, address(w), target(out), n_samples(X))
+    multiply(X, X.by_rows, w, out, n_samples(X), scratch, n_threads)
 
 
-def correlate(object matrix, const double[::1] v, double[::1] out):
-    """out = X' v. Lengths n (read), p (written)."""
+def correlate(object matrix, const double[::1] v, double[::1] out, double[::1] scratch, int n_threads):
+    """out = X' v. Lengths n (read), p (written); scratch : scratch_size(matrix, n_threads), written."""
     cdef const MatrixView* X = view_of(matrix)
     expect(v.shape[0], n_samples(X), "v")
     expect(out.shape[0], n_features(X), "out")
-    with nogil:
-        multiply(X, not X.by_rows, address(v), target(out), n_features(X))
+    multiply(X, not X.by_rows, v, out, n_features(X), scratch, n_threads)
 
 
-cdef void multiply(const MatrixView* X, bint by_dots, const double* v, double* out, Py_ssize_t size) noexcept nogil:
+cdef int multiply(const MatrixView* X, bint by_dots, const double[::1] v, double[::1] out, Py_ssize_t size,
+                  double[::1] scratch, int n_threads) except -1:
     """out = slices' v (by dots) or slices v (by axpys); out has size entries."""
-    if by_dots:
-        dot_slices(X, 0, X.n_slices, v, out)
-    else:
-        clear(out, size)
-        axpy_slices(X, v, out)
+    expect(scratch.shape[0], sums_size(X, n_threads), "scratch")
+    with nogil:
+        if by_dots:
+            dots(TEAM, X, address(v), target(out), n_threads)
+        else:
+            clear(target(out), size)
+            axpys(TEAM, X, address(v), target(out), target(scratch), n_threads)
+    return 0
 
 
-def column_norms2(object matrix, sample_weight, mean, double total_weight, double[::1] out, double[::1] seen):
+cdef struct Squares:
+    const MatrixView* X
+    const double* s
+    const double* m
+    double total_weight
+    double* out
+    double* sums                # by rows: n_sums x 2p; by columns: p
+    Py_ssize_t n_sums
+    Py_ssize_t n_parts          # of the job at hand
+
+
+def column_norms2(object matrix, sample_weight, mean, double total_weight, double[::1] out, double[::1] scratch,
+                  int n_threads):
     """out[j] = sum_i s_i (x_ij - mean_j)^2 (p, written), the implied zeros of a sparse X included.
 
     sample_weight (n) and mean (p) are read and may be None: ones and zeros. total_weight = sum_i s_i.
-    seen : p numbers, written.
+    scratch : 2p + 2 scratch_size(matrix, n_threads) numbers, written.
     """
     cdef const MatrixView* X = view_of(matrix)
-    cdef Py_ssize_t n = n_samples(X), p = n_features(X), k
-    cdef const double* s = NULL
-    cdef const double* m = NULL
-    cdef double unseen
+    cdef Py_ssize_t n = n_samples(X), p = n_features(X)
+    cdef Squares job
+    job.X, job.s, job.m, job.total_weight = X, NULL, NULL, total_weight
     if sample_weight is not None:
         expect(len(sample_weight), n, "sample_weight")
-        s = address(sample_weight)
+        job.s = address(sample_weight)
     if mean is not None:
         expect(len(mean), p, "mean")
-        m = address(mean)
+        job.m = address(mean)
     expect(out.shape[0], p, "out")
-    expect(seen.shape[0], p, "seen")
+    expect(scratch.shape[0], 2 * (p + sums_size(X, n_threads)), "scratch")
+    job.out, job.sums = target(out), target(scratch)
     with nogil:
-        clear(target(out), p)
-        clear(target(seen), p)
-        for k in range(X.n_slices):
-            if X.by_rows:
-                spread_squares(X, k, s[k] if s != NULL else 1.0, m, target(out), target(seen))
-            else:
-                out[k] = slice_squares(X, k, s, m[k] if m != NULL else 0.0, &seen[k])
-        if X.sparse and m != NULL:
-            for k in range(p):
-                unseen = total_weight - seen[k]
-                if unseen > n * EPS * total_weight:         # else the column has no implied zero
-                    out[k] += unseen * m[k] * m[k]
+        if X.by_rows:
+            job.n_sums = job.n_parts = sum_parts(stored_entries(X), p, n_threads)
+            run(TEAM, squares_of_rows, &job, job.n_parts, n_threads)
+            job.n_parts = range_parts(p, n_threads)
+            run(TEAM, sum_of_squares, &job, job.n_parts, n_threads)
+        else:
+            job.n_parts = sum_parts(stored_entries(X), 1, n_threads)
+            run(TEAM, squares_of_columns, &job, job.n_parts, n_threads)
+
+
+cdef void squares_of_rows(void* context, Py_ssize_t part) noexcept nogil:
+    """A part's squares of every column, and the weights seen in it."""
+    cdef const Squares* job = <const Squares*> context
+    cdef Py_ssize_t p = n_features(job.X), k
+    cdef double* squares = job.sums + 2 * part * p
+    clear(squares, 2 * p)
+    for k in range(part_begin(job.X, part, job.n_parts), part_begin(job.X, part + 1, job.n_parts)):
+        spread_squares(job.X, k, job.s[k] if job.s != NULL else 1.0, job.m, squares, squares + p)
+
+
+cdef void sum_of_squares(void* context, Py_ssize_t part) noexcept nogil:
+    """Add up the squares of a run of columns, in the order of the parts."""
+    cdef const Squares* job = <const Squares*> context
+    cdef Py_ssize_t p = n_features(job.X), j, t
+    cdef double sum, seen
+    for j in range(range_begin(p, part, job.n_parts), range_begin(p, part + 1, job.n_parts)):
+        sum = seen = 0.0
+        for t in range(job.n_sums):
+            sum += job.sums[2 * t * p + j]
+            seen += job.sums[(2 * t + 1) * p + j]
+        job.out[j] = sum + implied_squares(job, j, seen)
+
+
+cdef void squares_of_columns(void* context, Py_ssize_t part) noexcept nogil:
+    cdef const Squares* job = <const Squares*> context
+    cdef Py_ssize_t j
+    cdef double seen = 0.0
+    for j in range(part_begin(job.X, part, job.n_parts), part_begin(job.X, part + 1, job.n_parts)):
+        job.out[j] = slice_squares(job.X, j, job.s, job.m[j] if job.m != NULL else 0.0, &seen)
+        job.out[j] += implied_squares(job, j, seen)
+
+
+cdef inline double implied_squares(const Squares* job, Py_ssize_t j, double seen) noexcept nogil:
+    """The squares of the zeros that a sparse column does not store, given the weight of the entries that it does."""
+    cdef double unseen = job.total_weight - seen
+    if not job.X.sparse or job.m == NULL or unseen <= n_samples(job.X) * EPS * job.total_weight:
+        return 0.0
+    return unseen * job.m[j] * job.m[j]
 
 
 cdef inline void spread_squares(const MatrixView* X, Py_ssize_t k, double s, const double* m, double* out,

@@ -12,8 +12,10 @@ from libc.math cimport sqrt
 from libc.stdint cimport int32_t
 from scipy.linalg.cython_blas cimport dgemm, dsyrk, sgemm, ssyrk
 
-from matrix cimport MatrixView, entry_index, entry_value, n_features, n_samples, slice_start
-from problem cimport Problem, clear, problem_of
+from matrix cimport MatrixView, entry_index, entry_value, n_features, n_samples, part_begin, slice_start
+from passes cimport clear, stored_entries, sum_parts
+from problem cimport Problem, problem_of
+from team cimport run
 
 ctypedef fused real:
     float
@@ -54,13 +56,21 @@ def extend_sparse(object capsule, const Py_ssize_t[::1] working_set, Py_ssize_t 
     cdef int32_t[::1] places
     cdef double[::1] entries
     cdef Py_ssize_t[::1] cursor
+    cdef double[::1] sums
+    cdef Rows job
     with nogil:
         for a in range(known, size):
             clear(&G[a, 0], size)
     if X.by_rows:
-        places, entries = np.empty(2 * size, dtype=np.int32), np.empty(2 * size)
+        job.P, job.position, job.known, job.size, job.stride = P, &position[0], known, size, G.shape[1]
+        job.n_parts = sum_parts(PAIRS * stored_entries(X), (size - known) * size, P.n_threads)
+        places = np.empty(2 * job.n_parts * (size + 1), dtype=np.int32)
+        entries = np.empty(2 * job.n_parts * (size + 1))
+        sums = np.empty((job.n_parts - 1) * (size - known) * size + 1)
+        job.G, job.sums, job.place, job.value = &G[0, 0], &sums[0], &places[0], &entries[0]
         with nogil:
-            add_rows(P, &position[0], known, size, &G[0, 0], G.shape[1], &places[0], &entries[0])
+            run(P.team, add_rows, &job, job.n_parts, P.n_threads)
+            add_part_sums(&job)
     else:
         with nogil:
             capacity = max(capacity, count_rows(X, working_set, &row_size[0]))
@@ -89,30 +99,64 @@ cdef inline void add_pairs(double* G, Py_ssize_t stride, const int32_t* old_plac
             row[place[f]] += x * value[f]
 
 
-cdef void add_rows(const Problem* P, const int32_t* position, Py_ssize_t known, Py_ssize_t size, double* G,
-                   Py_ssize_t stride, int32_t* place, double* value) noexcept nogil:
-    """All rows of a CSR matrix. place, value : 2 size, the old entries of a row in the first half."""
-    cdef const MatrixView* X = &P.X
-    cdef Py_ssize_t i, e, begin = slice_start(X, 0), end, n, n_old
+cdef Py_ssize_t PAIRS = 8           # products that a stored entry has a part in, about
+
+
+cdef struct Rows:
+    const Problem* P
+    const int32_t* position
+    Py_ssize_t known, size, stride
+    double* G
+    double* sums                    # (size - known) x size for each part from 1 on
+    int32_t* place                  # 2 (size + 1) for each part, as value: the old entries of a row in the first half
+    double* value
+    Py_ssize_t n_parts
+
+
+cdef void add_rows(void* context, Py_ssize_t part) noexcept nogil:
+    """A run of rows of a CSR matrix.
+
+    Every entry is written to both halves of place and kept in at most one: a branch would be guessed wrongly too often.
+    """
+    cdef const Rows* job = <const Rows*> context
+    cdef const MatrixView* X = &job.P.X
+    cdef const double* s = job.P.sample_weight
+    cdef Py_ssize_t known = job.known, size = job.size, stride = job.stride, new = size - known, n, n_old, i, e, end
+    cdef Py_ssize_t first = part_begin(X, part, job.n_parts), begin = slice_start(X, first)
+    cdef int32_t* place = job.place + part * 2 * (size + 1)
+    cdef double* value = job.value + part * 2 * (size + 1)
+    cdef int32_t* new_place = place + size + 1
+    cdef double* new_value = value + size + 1
+    cdef double* G = job.G
     cdef int32_t at
-    for i in range(X.n_slices):
-        n = size
-        n_old = 0
+    if part > 0:                                            # sums of its own, for the new rows alone
+        G = job.sums + (part - 1) * new * size
+        clear(G, new * size)
+        G -= known * size
+        stride = size
+    for i in range(first, part_begin(X, part + 1, job.n_parts)):
+        n = n_old = 0
         end = slice_start(X, i + 1)
         for e in range(begin, end):
-            at = position[entry_index(X, e)]
-            if at >= known:
-                place[n] = at
-                value[n] = entry_value(X, e)
-                n += 1
-            elif at >= 0:
-                place[n_old] = at
-                value[n_old] = entry_value(X, e)
-                n_old += 1
+            at = job.position[entry_index(X, e)]
+            place[n_old] = new_place[n] = at
+            value[n_old] = new_value[n] = entry_value(X, e)
+            n_old += (at >= 0) & (at < known)
+            n += at >= known
         begin = end
-        if n > size:
-            add_pairs(G, stride, place, value, n_old, place + size, value + size, n - size,
-                      P.sample_weight[i] if P.sample_weight != NULL else 1.0)
+        if n > 0:
+            add_pairs(G, stride, place, value, n_old, new_place, new_value, n, s[i] if s != NULL else 1.0)
+
+
+cdef void add_part_sums(const Rows* job) noexcept nogil:
+    """Add what the parts from 1 on have summed, in their order."""
+    cdef Py_ssize_t _, a, b, new = job.size - job.known
+    cdef const double* sums = job.sums
+    for _ in range(1, job.n_parts):
+        for a in range(new):
+            for b in range(job.known + a + 1):
+                job.G[(job.known + a) * job.stride + b] += sums[a * job.size + b]
+        sums += new * job.size
 
 
 cdef Py_ssize_t count_rows(const MatrixView* X, const Py_ssize_t[::1] working_set, int32_t* row_size) noexcept nogil:
@@ -206,6 +250,7 @@ def extend_dense(object capsule, const Py_ssize_t[::1] working_set, Py_ssize_t k
     cdef const Problem* P = problem_of(capsule)
     cdef const MatrixView* X = &P.X
     cdef Py_ssize_t size = working_set.shape[0], a
+    cdef Panel job
     if X.sparse or G.shape[0] < size or G.shape[1] < size or rows < 1 or panel.shape[0] < rows * size \
             or part.shape[0] < (size - known) * size:
         raise ValueError("X must be dense, G size x size, panel rows x size and part (size - known) x size")
@@ -216,76 +261,138 @@ def extend_dense(object capsule, const Py_ssize_t[::1] working_set, Py_ssize_t k
             raise ValueError("working_set names a feature that X does not have")
     if size == known:
         return
+    job.P, job.members, job.size, job.known = P, &working_set[0], size, known
+    job.stride, job.first, job.G = G.shape[1], first, &G[0, 0]
+    job.panel, job.part, job.single = &panel[0], &part[0], real is float
     with nogil:
         if first == 0:
             for a in range(known, size):
                 clear(&G[a, 0], a + 1)
-        multiply_panels(P, working_set, known, G, &panel[0], &part[0], rows, first, last)
+        multiply_panels(&job, rows, last)
         if last == n_samples(X):
             mirror(&G[0, 0], G.shape[1], known, size)
 
 
-cdef void pack(const Problem* P, const entry* x, const Py_ssize_t[::1] working_set, Py_ssize_t first,
-               Py_ssize_t count, real* panel) noexcept nogil:
-    """panel = sqrt(s) (X[first:first + count, working_set] - mean), in the order of storage of X; x: values of X."""
-    cdef Py_ssize_t size = working_set.shape[0], i, a
-    cdef const Py_ssize_t* members = &working_set[0]
-    cdef const double* s = P.sample_weight
-    cdef const double* mean = P.mean
+cdef struct Panel:
+    const Problem* P
+    const Py_ssize_t* members
+    Py_ssize_t size, known, stride, first, count
+    double* G
+    void* panel                     # count x size, in the order of storage of X
+    void* part                      # (size - known) x size
+    bint single                     # both are float32
+    Py_ssize_t n_parts
+
+
+cdef void multiply_panels(Panel* job, Py_ssize_t rows, Py_ssize_t last) noexcept nogil:
+    """G[known:, :] += sum over panels Z of Z_new' Z up to the diagonal, Z = sqrt(s) (X[rows, members] - mean).
+
+    Parts pack rows, or columns, of a panel; then each multiplies some of the new columns.
+    """
+    cdef const Problem* P = job.P
+    cdef Py_ssize_t work
+    while job.first < last:
+        job.count = min(rows, last - job.first)
+        work = job.count * job.size * (job.size - job.known)
+        job.n_parts = max(1, min(min(<Py_ssize_t> P.n_threads, (job.size - job.known) // COLUMNS_PER_PART),
+                                 work // PRODUCTS_PER_PART))
+        run(P.team, pack_part, job, job.n_parts, P.n_threads)
+        run(P.team, multiply_part, job, job.n_parts, P.n_threads)
+        job.first += job.count
+
+
+cdef Py_ssize_t COLUMNS_PER_PART = 16
+cdef Py_ssize_t PRODUCTS_PER_PART = 2_000_000       # multiply-adds: about 40 us of work
+
+
+cdef void pack_part(void* context, Py_ssize_t part) noexcept nogil:
+    cdef const Panel* job = <const Panel*> context
+    cdef const MatrixView* X = &job.P.X
+    cdef Py_ssize_t slices = job.count if X.by_rows else job.size
+    cdef Py_ssize_t begin = slices * part // job.n_parts, end = slices * (part + 1) // job.n_parts
+    if X.single and job.single:
+        pack(job, <const float*> X.values, <float*> job.panel, begin, end)
+    elif X.single:
+        pack(job, <const float*> X.values, <double*> job.panel, begin, end)
+    elif job.single:
+        pack(job, <const double*> X.values, <float*> job.panel, begin, end)
+    else:
+        pack(job, <const double*> X.values, <double*> job.panel, begin, end)
+
+
+cdef void pack(const Panel* job, const entry* x, real* panel, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """The slices begin..end of the panel, rows or columns as X is stored; x: values of X."""
+    cdef Py_ssize_t i, a, stride = job.P.X.stride
+    cdef const Py_ssize_t* members = job.members
+    cdef const double* s = job.P.sample_weight
+    cdef const double* mean = job.P.mean
     cdef double centre, root
-    if P.X.by_rows:
-        x += first * P.X.stride
-        for i in range(count):
+    if job.P.X.by_rows:
+        panel += begin * job.size
+        x += (job.first + begin) * stride
+        for i in range(job.first + begin, job.first + end):
             if s == NULL and mean == NULL:
-                for a in range(size):
+                for a in range(job.size):
                     panel[a] = <real> x[members[a]]
             else:
-                root = sqrt(s[first + i]) if s != NULL else 1.0
-                for a in range(size):
+                root = sqrt(s[i]) if s != NULL else 1.0
+                for a in range(job.size):
                     centre = mean[members[a]] if mean != NULL else 0.0
                     panel[a] = <real> (root * (x[members[a]] - centre))
-            panel += size
-            x += P.X.stride
+            panel += job.size
+            x += stride
         return
-    for a in range(size):
+    panel += begin * job.count
+    for a in range(begin, end):
         centre = mean[members[a]] if mean != NULL else 0.0
-        for i in range(count):
-            panel[i] = <real> (x[members[a] * P.X.stride + first + i] - centre)
+        for i in range(job.count):
+            panel[i] = <real> (x[members[a] * stride + job.first + i] - centre)
         if s != NULL:
-            for i in range(count):
-                panel[i] *= <real> sqrt(s[first + i])
-        panel += count
+            for i in range(job.count):
+                panel[i] *= <real> sqrt(s[job.first + i])
+        panel += job.count
 
 
-cdef void multiply_panels(const Problem* P, const Py_ssize_t[::1] working_set, Py_ssize_t known, double[:, ::1] G,
-                          real* panel, real* part, Py_ssize_t rows, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
-    """G[known:, :] += sum over panels Z of Z_new' Z up to the diagonal, Z = sqrt(s) (X[rows, working_set] - mean)."""
-    cdef const MatrixView* X = &P.X
-    cdef Py_ssize_t count, a, b, e
-    cdef int size = <int> working_set.shape[0], old = <int> known, new = <int> (size - known), depth
-    cdef int leading                                        # of the panel
-    cdef bint by_rows = X.by_rows
+cdef void multiply_part(void* context, Py_ssize_t part) noexcept nogil:
+    cdef const Panel* job = <const Panel*> context
+    cdef Py_ssize_t begin = share_of_triangle(job, part), end = share_of_triangle(job, part + 1)
+    if begin == end:
+        return
+    if job.single:
+        multiply(job, <float*> job.panel, <float*> job.part, begin, end)
+    else:
+        multiply(job, <double*> job.panel, <double*> job.part, begin, end)
+
+
+cdef Py_ssize_t share_of_triangle(const Panel* job, Py_ssize_t part) noexcept nogil:
+    """First new column of a part: about equally many cells of G lie to the left of the diagonal in each."""
+    cdef double new = job.size - job.known, known = job.known
+    if part >= job.n_parts:
+        return job.size - job.known
+    return <Py_ssize_t> (sqrt(known * known + new * (2.0 * known + new) * part / job.n_parts) - known)
+
+
+cdef void multiply(const Panel* job, real* panel, real* part, Py_ssize_t begin, Py_ssize_t end) noexcept nogil:
+    """Rows begin..end of the new rows of G: what stands left of their square, and the lower half of the square."""
+    cdef bint by_rows = job.P.X.by_rows
+    cdef int size = <int> job.size, left = <int> (job.known + begin), new = <int> (end - begin), depth = <int> job.count
+    cdef int leading = size if by_rows else depth
     cdef real one = 1.0, zero = 0.0
-    while first < last:
-        count = min(rows, last - first)
-        depth = <int> count
-        leading = size if by_rows else depth
-        if X.single:
-            pack(P, <const float*> X.values, working_set, first, count, panel)
-        else:
-            pack(P, <const double*> X.values, working_set, first, count, panel)
-        e = known if by_rows else known * count             # where the new columns begin
-        if real is float:
-            if old > 0:
-                sgemm("N" if by_rows else "T", "T" if by_rows else "N", &old, &new, &depth, &one, panel, &leading,
-                      panel + e, &leading, &zero, part, &size)
-            ssyrk("U", "N" if by_rows else "T", &new, &depth, &one, panel + e, &leading, &zero, part + known, &size)
-        else:
-            if old > 0:
-                dgemm("N" if by_rows else "T", "T" if by_rows else "N", &old, &new, &depth, &one, panel, &leading,
-                      panel + e, &leading, &zero, part, &size)
-            dsyrk("U", "N" if by_rows else "T", &new, &depth, &one, panel + e, &leading, &zero, part + known, &size)
-        for a in range(new):
-            for b in range(known + a + 1):
-                G[known + a, b] += part[a * size + b]
-        first += count
+    cdef real* columns = panel + (left if by_rows else left * job.count)
+    cdef real* target = part + begin * job.size
+    cdef double* row
+    cdef Py_ssize_t a, b
+    if real is float:
+        if left > 0:
+            sgemm("N" if by_rows else "T", "T" if by_rows else "N", &left, &new, &depth, &one, panel, &leading, columns,
+                  &leading, &zero, target, &size)
+        ssyrk("U", "N" if by_rows else "T", &new, &depth, &one, columns, &leading, &zero, target + left, &size)
+    else:
+        if left > 0:
+            dgemm("N" if by_rows else "T", "T" if by_rows else "N", &left, &new, &depth, &one, panel, &leading, columns,
+                  &leading, &zero, target, &size)
+        dsyrk("U", "N" if by_rows else "T", &new, &depth, &one, columns, &leading, &zero, target + left, &size)
+    for a in range(new):
+        row = job.G + (left + a) * job.stride
+        for b in range(left + a + 1):
+            row[b] += target[a * size + b]

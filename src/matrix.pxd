@@ -7,7 +7,8 @@ dense and a sparse, or a float32 and a float64, version of itself. All vectors a
     slice_dot(X, k, v)          v' x_k
     slice_axpy(X, k, a, v)      v += a x_k
     dot_slices                  out[k] = v' x_k for a range of k           (X' v by columns, X v by rows)
-    axpy_slices                 v += sum_k a[k] x_k for a range of k       (X a by columns, X' a by rows)
+    axpy_slices                 v += sum_k a[k] x_k for a range of k, sparse
+    dense_axpy_segment          v += sum_k a[k] x_k for a range of v, dense
 """
 
 from libc.stdint cimport int32_t, int64_t
@@ -165,13 +166,11 @@ cdef inline void dot_slices(const MatrixView* X, Py_ssize_t first, Py_ssize_t la
         k += 1
 
 
-cdef inline void axpy_slices(const MatrixView* X, const double* a, double* v) noexcept nogil:
-    """v += sum_k a[k] x_k over all slices with a[k] != 0."""
+cdef inline void axpy_slices(const MatrixView* X, Py_ssize_t first, Py_ssize_t last, const double* a,
+                             double* v) noexcept nogil:
+    """v += sum_k a[k] x_k over the slices first <= k < last of a sparse X with a[k] != 0."""
     cdef Py_ssize_t k
-    if not X.sparse:
-        dense_axpy_segment(X, a, 0, X.length, v)
-        return
-    for k in range(X.n_slices):
+    for k in range(first, last):
         if a[k] != 0.0:
             slice_axpy(X, k, a[k], v)
 

@@ -1,6 +1,6 @@
 /* The moments of the columns of X, for the pass that also checks X (check.pyx):
  *
- *   sum_i s_i x_ij,   sum_i s_i x_ij^2,   sum_i v_i x_ij
+ *   square = sum_i s_i x_ij^2,   product = sum_i v_i x_ij,   and, where wanted, sum_i s_i x_ij
  *
  * s and v may be NULL: ones, and a third moment of zero. Each entry is read from memory once for all of them.
  */
@@ -9,9 +9,7 @@
 
 #include "sweep.h"
 
-enum { L1FAST_MOMENTS = 3 };
-
-/* A column: out[0:3]. */
+/* A column: out = square, product, sum. */
 #define L1FAST_DENSE_MOMENTS(REAL, NAME)                                                                             \
     L1FAST_CLONES static void l1fast_moments_slice_##NAME(const REAL *restrict x, const double *restrict s,          \
                                                           const double *restrict v, ptrdiff_t n, double *out)        \
@@ -31,14 +29,14 @@ enum { L1FAST_MOMENTS = 3 };
             square[0] += su * u;                                                                                     \
             product[0] += v ? v[i] * u : 0.0;                                                                        \
         }                                                                                                            \
-        out[0] = (sum[0] + sum[2]) + (sum[1] + sum[3]);                                                              \
-        out[1] = (square[0] + square[2]) + (square[1] + square[3]);                                                  \
-        out[2] = (product[0] + product[2]) + (product[1] + product[3]);                                              \
+        out[0] = (square[0] + square[2]) + (square[1] + square[3]);                                                  \
+        out[1] = (product[0] + product[2]) + (product[1] + product[3]);                                              \
+        out[2] = (sum[0] + sum[2]) + (sum[1] + sum[3]);                                                              \
     }                                                                                                                \
-    /* m <= 4 rows at x, x + stride, ...: added to sum, square and product, p numbers each. */                       \
+    /* m <= 4 rows at x, x + stride, ...: added to square, product and sum (or NULL), p numbers each. */             \
     L1FAST_CLONES static void l1fast_moments_rows_##NAME(                                                            \
-        const REAL *restrict x, ptrdiff_t stride, int m, const double *s, const double *v, double *restrict sum,     \
-        double *restrict square, double *restrict product, ptrdiff_t p)                                              \
+        const REAL *restrict x, ptrdiff_t stride, int m, const double *s, const double *v, double *restrict square,  \
+        double *restrict product, double *restrict sum, ptrdiff_t p)                                                 \
     {                                                                                                                \
         double a[4] = {0}, b[4] = {0};                                                                               \
         const REAL *x1 = x + (m > 1 ? stride : 0), *x2 = x + (m > 2 ? 2 * stride : 0),                               \
@@ -49,7 +47,7 @@ enum { L1FAST_MOMENTS = 3 };
         }                                                                                                            \
         for (ptrdiff_t j = 0; j < p; j++) {                                                                          \
             const double u0 = (double)x[j], u1 = (double)x1[j], u2 = (double)x2[j], u3 = (double)x3[j];              \
-            sum[j] += (a[0] * u0 + a[1] * u1) + (a[2] * u2 + a[3] * u3);                                             \
+            if (sum) sum[j] += (a[0] * u0 + a[1] * u1) + (a[2] * u2 + a[3] * u3);                                    \
             square[j] += (a[0] * u0 * u0 + a[1] * u1 * u1) + (a[2] * u2 * u2 + a[3] * u3 * u3);                      \
             product[j] += (b[0] * u0 + b[1] * u1) + (b[2] * u2 + b[3] * u3);                                         \
         }                                                                                                            \
@@ -58,11 +56,26 @@ enum { L1FAST_MOMENTS = 3 };
 L1FAST_DENSE_MOMENTS(float, f)
 L1FAST_DENSE_MOMENTS(double, d)
 
-/* Rows of CSR storage add to out[j] = the moments of column j side by side: mostly one line of cache for each entry. */
+/* Rows of CSR storage add to out[width j] and on, the moments of column j side by side, square first: one line of cache
+ * and one vector operation for each entry. width: 2, or 4 when sum_i s_i x_ij is wanted too (the fourth stays 0). */
+#if defined(__GNUC__)
+#define L1FAST_ADD_MOMENTS(WIDTH, moment, a)                                                                         \
+    do {                                                                                                             \
+        typedef double vector_ __attribute__((vector_size(8 * WIDTH)));                                              \
+        vector_ held_, factor_;                                                                                      \
+        memcpy(&held_, (moment), sizeof(held_));                                                                     \
+        memcpy(&factor_, (a), sizeof(factor_));                                                                      \
+        held_ += factor_ * u;                                                                                        \
+        memcpy((moment), &held_, sizeof(held_));                                                                     \
+    } while (0)
+#else
+#define L1FAST_ADD_MOMENTS(WIDTH, moment, a)                                                                         \
+    for (int k_ = 0; k_ < WIDTH; k_++) (moment)[k_] += (a)[k_] * u
+#endif
 #define L1FAST_SPARSE_MOMENTS(REAL, INDEX, NAME)                                                                     \
     static inline void l1fast_moments_slice_##NAME(const REAL *restrict x, const INDEX *restrict index,              \
                                                    const double *restrict s, const double *restrict v, ptrdiff_t n,  \
-                                                   double *out)                                                      \
+                                                   int width, double *out)                                           \
     {                                                                                                                \
         double sum = 0.0, square = 0.0, product = 0.0;                                                               \
         for (ptrdiff_t e = 0; e < n; e++) {                                                                          \
@@ -71,20 +84,26 @@ L1FAST_DENSE_MOMENTS(double, d)
             square += si * u * u;                                                                                    \
             product += v ? v[index[e]] * u : 0.0;                                                                    \
         }                                                                                                            \
-        out[0] = sum;                                                                                                \
-        out[1] = square;                                                                                             \
-        out[2] = product;                                                                                            \
+        out[0] = square;                                                                                             \
+        out[1] = product;                                                                                            \
+        if (width == 4) {                                                                                            \
+            out[2] = sum;                                                                                            \
+            out[3] = 0.0;                                                                                            \
+        }                                                                                                            \
     }                                                                                                                \
     static inline void l1fast_moments_row_##NAME(const REAL *restrict x, const INDEX *restrict index, double s,      \
-                                                 double v, double *restrict out, ptrdiff_t n)                        \
+                                                 double v, double *restrict out, int width, ptrdiff_t n)             \
     {                                                                                                                \
-        for (ptrdiff_t e = 0; e < n; e++) {                                                                          \
-            const double u = (double)x[e];                                                                           \
-            double *moment = out + L1FAST_MOMENTS * (ptrdiff_t)index[e];                                             \
-            moment[0] += s * u;                                                                                      \
-            moment[1] += s * u * u;                                                                                  \
-            moment[2] += v * u;                                                                                      \
-        }                                                                                                            \
+        if (width == 2)                                                                                              \
+            for (ptrdiff_t e = 0; e < n; e++) {                                                                      \
+                const double u = (double)x[e], a[2] = {s * u, v};                                                    \
+                L1FAST_ADD_MOMENTS(2, out + 2 * (ptrdiff_t)index[e], a);                                             \
+            }                                                                                                        \
+        else                                                                                                         \
+            for (ptrdiff_t e = 0; e < n; e++) {                                                                      \
+                const double u = (double)x[e], a[4] = {s * u, v, s, 0.0};                                            \
+                L1FAST_ADD_MOMENTS(4, out + 4 * (ptrdiff_t)index[e], a);                                             \
+            }                                                                                                        \
     }
 
 L1FAST_SPARSE_MOMENTS(float, int32_t, fi)

@@ -11,13 +11,12 @@ A Problem is made by `check.pack_problem` alone, from storage that it has verifi
 """
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from cython.parallel cimport prange
 from libc.stdint cimport int32_t, int64_t
-from libc.string cimport memset
 
-from matrix cimport (MatrixView, axpy_slices, dense_axpy4, dense_axpy_segment, dense_dot4, dot_slices, n_features,
-                     n_samples, part_begin, slice_axpy, slice_dot)
+from matrix cimport MatrixView, dense_axpy4, dense_dot4, n_features, n_samples, part_begin, slice_axpy, slice_dot
+from passes cimport MOST_PARTS, axpys, clear, dots, stored_entries, sum_parts
 from penalty cimport Penalty
+from team cimport Team, range_begin, range_parts, run
 
 cdef extern from "sweep.h" nogil:
     double gradient_rows_fi "l1fast_gradient_rows_fi"(
@@ -42,6 +41,8 @@ cdef struct Problem:
     double total_weight             # sum_i s_i
     const double* norm2             # sum_i s_i (x_ij - mean_j)^2, n_features
     Penalty penalty
+    const Team* team                # who shares out the passes
+    int n_threads                   # how many threads at most
 
 
 cdef inline const Problem* problem_of(object capsule) except NULL:
@@ -109,61 +110,103 @@ cdef inline double gradient_of_dense_rows(const Problem* P, const double* w, dou
     return loss2
 
 
-cdef inline void clear(double* v, Py_ssize_t n) noexcept nogil:
-    if n > 0:
-        memset(v, 0, n * sizeof(double))
+cdef struct Sweep:
+    const Problem* P
+    const double* w
+    double b
+    double* q
+    double* g
+    double* sums                    # by rows: (n_sums - 1) x n_features, what parts 1 .. n_sums - 1 add to g
+    Py_ssize_t n_parts              # of the job at hand
+    Py_ssize_t n_sums
+    double total                    # sum_i q_i
+    double loss2[MOST_PARTS]        # of each part
+    double part_total[MOST_PARTS]
 
 
-cdef inline double gradient(const Problem* P, const double* w, double* q, double* g, double* scratch,
-                            int n_threads) noexcept nogil:
+cdef inline double gradient(const Problem* P, const double* w, double* q, double* g, double* scratch) noexcept nogil:
     """Fill q (n_samples) and g (n_features), both written; return the loss.
 
     By rows: one read of X. By columns: one read, and one more of the columns with w_j != 0.
-    scratch: n_threads x (n_features + 1) numbers, written; not used by one thread.
+    scratch: sums_size(&P.X, P.n_threads) numbers, written.
     """
     cdef const MatrixView* X = &P.X
-    cdef Py_ssize_t n = n_samples(X), p = n_features(X), i, j
-    cdef double b = intercept_of(P, w)
-    cdef double loss2 = 0.0, total = 0.0
-    cdef double* loss_part = scratch + n_threads * p
-    cdef int t
+    cdef Py_ssize_t n = n_samples(X), p = n_features(X), i
+    cdef double loss2 = 0.0
+    cdef Sweep job
+    job.P, job.w, job.q, job.g, job.sums, job.n_sums, job.total = P, w, q, g, scratch, 1, 0.0
+    job.b = intercept_of(P, w)
     if X.by_rows:
-        if n_threads == 1:
-            clear(g, p)
-            loss2 = gradient_of_rows(P, w, b, 0, n, q, g)
-        else:
-            for t in prange(n_threads, num_threads=n_threads, schedule="static"):
-                clear(scratch + t * p, p)
-                loss_part[t] = gradient_of_rows(P, w, b, part_begin(X, t, n_threads),
-                                                part_begin(X, t + 1, n_threads), q, scratch + t * p)
-            for t in prange(n_threads, num_threads=n_threads, schedule="static"):
-                add_parts(scratch, n_threads, p, p * t // n_threads, p * (t + 1) // n_threads, g)
-            for t in range(n_threads):
-                loss2 += loss_part[t]
+        job.n_parts = job.n_sums = sum_parts(stored_entries(X), p, P.n_threads)
+        run(P.team, rows_part, &job, job.n_parts, P.n_threads)
     else:
         for i in range(n):
-            q[i] = b
-        if n_threads == 1 or X.sparse:
-            axpy_slices(X, w, q)
-        else:
-            for t in prange(n_threads, num_threads=n_threads, schedule="static"):
-                dense_axpy_segment(X, w, n * t // n_threads, n * (t + 1) // n_threads, q)
-        for i in range(n):
-            loss2 += residual_entry(P, i, q[i], q)
-        if n_threads == 1:
-            dot_slices(X, 0, p, q, g)
-        else:
-            for t in prange(n_threads, num_threads=n_threads, schedule="static"):
-                dot_slices(X, part_begin(X, t, n_threads), part_begin(X, t + 1, n_threads), q, g)
+            q[i] = job.b
+        axpys(P.team, X, w, q, scratch, P.n_threads)
+        job.n_parts = min(range_parts(n, P.n_threads), MOST_PARTS)
+        run(P.team, residual_part, &job, job.n_parts, P.n_threads)
+        dots(P.team, X, q, g, P.n_threads)
+    for i in range(job.n_parts):
+        loss2 += job.loss2[i]
+        job.total += job.part_total[i]
+    if P.mean != NULL or job.n_sums > 1:
+        job.n_parts = range_parts(max(n, p), P.n_threads)
+        run(P.team, finish_part, &job, job.n_parts, P.n_threads)
     if P.mean != NULL:
-        for i in range(n):
-            total += q[i]
-        for j in range(p):                                  # a constant column has no say: b stands for it
-            g[j] = g[j] - P.mean[j] * total if P.norm2[j] != 0.0 else 0.0
-        loss2 -= centre(P, total, q)
+        loss2 -= job.total * job.total / P.total_weight
         if loss2 < 0.0:
             loss2 = 0.0
     return 0.5 * loss2
+
+
+cdef inline void rows_part(void* context, Py_ssize_t part) noexcept nogil:
+    """q and the sum of q_i x_i for a run of rows."""
+    cdef Sweep* job = <Sweep*> context
+    cdef Py_ssize_t first = part_begin(&job.P.X, part, job.n_parts)
+    cdef Py_ssize_t last = part_begin(&job.P.X, part + 1, job.n_parts), p = n_features(&job.P.X)
+    cdef double* g = job.g if part == 0 else job.sums + (part - 1) * p
+    clear(g, p)
+    job.loss2[part] = gradient_of_rows(job.P, job.w, job.b, first, last, job.q, g)
+    job.part_total[part] = total_of(job.P, job.q, first, last)
+
+
+cdef inline void residual_part(void* context, Py_ssize_t part) noexcept nogil:
+    """q from the predictions in it, for a run of samples."""
+    cdef Sweep* job = <Sweep*> context
+    cdef Py_ssize_t n = n_samples(&job.P.X)
+    cdef Py_ssize_t first = range_begin(n, part, job.n_parts), last = range_begin(n, part + 1, job.n_parts), i
+    cdef double loss2 = 0.0
+    for i in range(first, last):
+        loss2 += residual_entry(job.P, i, job.q[i], job.q)
+    job.loss2[part] = loss2
+    job.part_total[part] = total_of(job.P, job.q, first, last)
+
+
+cdef inline double total_of(const Problem* P, const double* q, Py_ssize_t first, Py_ssize_t last) noexcept nogil:
+    """sum of q_i over a run of samples; not needed, and 0, without an intercept."""
+    cdef double total = 0.0
+    cdef Py_ssize_t i
+    if P.mean != NULL:
+        for i in range(first, last):
+            total += q[i]
+    return total
+
+
+cdef inline void finish_part(void* context, Py_ssize_t part) noexcept nogil:
+    """Add up the sums of a run of features, and centre them and a run of samples; see `centre`."""
+    cdef const Sweep* job = <const Sweep*> context
+    cdef const Problem* P = job.P
+    cdef Py_ssize_t n = n_samples(&P.X), p = n_features(&P.X), j, t
+    cdef Py_ssize_t first = range_begin(p, part, job.n_parts), last = range_begin(p, part + 1, job.n_parts)
+    for t in range(job.n_sums - 1):
+        for j in range(first, last):
+            job.g[j] += job.sums[t * p + j]
+    if P.mean == NULL:
+        return
+    for j in range(first, last):                            # a constant column has no say: b stands for it
+        job.g[j] = job.g[j] - P.mean[j] * job.total if P.norm2[j] != 0.0 else 0.0
+    move_intercept(P, job.total / P.total_weight, range_begin(n, part, job.n_parts),
+                   range_begin(n, part + 1, job.n_parts), job.q)
 
 
 cdef inline double centre(const Problem* P, double total, double* q) noexcept nogil:
@@ -171,18 +214,12 @@ cdef inline double centre(const Problem* P, double total, double* q) noexcept no
 
     Returns what that takes from 2 loss.
     """
-    cdef double shift = total / P.total_weight
+    move_intercept(P, total / P.total_weight, 0, n_samples(&P.X), q)
+    return total * total / P.total_weight
+
+
+cdef inline void move_intercept(const Problem* P, double shift, Py_ssize_t first, Py_ssize_t last,
+                                double* q) noexcept nogil:
     cdef Py_ssize_t i
-    for i in range(n_samples(&P.X)):
+    for i in range(first, last):
         q[i] -= shift if P.sample_weight == NULL else shift * P.sample_weight[i]
-    return shift * total
-
-
-cdef inline void add_parts(const double* parts, Py_ssize_t n_parts, Py_ssize_t p, Py_ssize_t first, Py_ssize_t last,
-                           double* g) noexcept nogil:
-    """g[j] = sum over the rows of parts (n_parts x p), in their order."""
-    cdef Py_ssize_t j, t
-    for j in range(first, last):
-        g[j] = parts[j]
-        for t in range(1, n_parts):
-            g[j] += parts[t * p + j]

@@ -31,38 +31,46 @@ L1FAST_SOFT_THRESHOLD(double, d, fabs, copysign)
 /* One proximal-gradient step from the extrapolated point
  *
  *   v     = w + beta (w - w_old)            dv = g + beta (g - g_old)       (the gradient of a quadratic is affine)
- *   w_new = argmin_u  dv'(u - v) + lipschitz/2 |u - v|^2 + sum_j v_j (lam |u_j| + l2/2 u_j^2)   [u >= 0 if positive]
+ *   w_new = argmin_u  dv'(u - v) + lipschitz/2 |u - v|^2 + sum_j v_j (lam |u_j| + l2/2 u_j^2),   lower <= u <= upper
  *
  * momentum_step: w_old receives w_new (read and written), v and dv are written, w, g and g_old are read.
  * prox_step: the same from v and dv as they are, into w. All have length n.
- * weight: penalty weights v_j, or NULL for ones. */
-static inline double l1fast_prox_entry(double v, double dv, double lipschitz, double lam, double l2, double weight,
-                                       double lowest)
+ * weight: penalty weights v_j, or NULL for ones. lower, upper: bounds, or both NULL for none. */
+static inline double l1fast_prox_entry(double v, double dv, double lipschitz, double lam, double l2, double weight)
 {
-    const double u = l1fast_soft(lipschitz * v - dv, lam * weight) / (lipschitz + l2 * weight);
-    return u < lowest ? lowest : u;
+    return l1fast_soft(lipschitz * v - dv, lam * weight) / (lipschitz + l2 * weight);
+}
+
+/* In a loop of its own: the loop without bounds stays one that compilers turn into vector instructions. */
+static inline void l1fast_clip(double *restrict w, const double *restrict lower, const double *restrict upper,
+                               ptrdiff_t n)
+{
+    for (ptrdiff_t j = 0; j < n; j++) {
+        const double u = w[j] < lower[j] ? lower[j] : w[j];
+        w[j] = u > upper[j] ? upper[j] : u;
+    }
 }
 
 L1FAST_MAYBE_UNUSED L1FAST_CLONES static void l1fast_prox_step(
     const double *restrict v, const double *restrict dv, double *restrict w, double lipschitz, double lam, double l2,
-    const double *restrict weight, int positive, ptrdiff_t n)
+    const double *restrict weight, const double *restrict lower, const double *restrict upper, ptrdiff_t n)
 {
-    const double lowest = positive ? 0.0 : -INFINITY;
     for (ptrdiff_t j = 0; j < n; j++)
-        w[j] = l1fast_prox_entry(v[j], dv[j], lipschitz, lam, l2, weight ? weight[j] : 1.0, lowest);
+        w[j] = l1fast_prox_entry(v[j], dv[j], lipschitz, lam, l2, weight ? weight[j] : 1.0);
+    if (lower) l1fast_clip(w, lower, upper, n);
 }
 
 L1FAST_MAYBE_UNUSED L1FAST_CLONES static void l1fast_momentum_step(
     const double *restrict w, double *restrict w_old, const double *restrict g, const double *restrict g_old,
     double *restrict v, double *restrict dv, double beta, double lipschitz, double lam, double l2,
-    const double *restrict weight, int positive, ptrdiff_t n)
+    const double *restrict weight, const double *restrict lower, const double *restrict upper, ptrdiff_t n)
 {
-    const double lowest = positive ? 0.0 : -INFINITY;
     for (ptrdiff_t j = 0; j < n; j++) {
         v[j] = w[j] + beta * (w[j] - w_old[j]);
         dv[j] = g[j] + beta * (g[j] - g_old[j]);
-        w_old[j] = l1fast_prox_entry(v[j], dv[j], lipschitz, lam, l2, weight ? weight[j] : 1.0, lowest);
+        w_old[j] = l1fast_prox_entry(v[j], dv[j], lipschitz, lam, l2, weight ? weight[j] : 1.0);
     }
+    if (lower) l1fast_clip(w_old, lower, upper, n);
 }
 
 /* What the step shows once the gradient g_new at w_new is known:

@@ -12,7 +12,7 @@ def solve(X, y, lam, *, judge_X=None, **options):
     before = problems.fingerprint(*inputs)
     result = l1fast.solve(X, y, lam, **options)
     assert problems.fingerprint(*inputs) == before, "the input was changed"
-    family = ("l2", "fit_intercept", "penalty_weights", "sample_weight", "positive")
+    family = ("l2", "fit_intercept", "penalty_weights", "sample_weight", "positive", "bounds")
     asked = {name: options[name] for name in family if name in options}
     referee.check(result, X if judge_X is None else judge_X, y, lam, **asked)
     return result

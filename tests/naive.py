@@ -13,11 +13,9 @@ def soft_threshold(x, threshold):
 
 
 def _prox(problem, x, step):
-    """argmin_w 1/2 (w - x)^2 + step v (lam |w| + l2/2 w^2), over w >= 0 if positive."""
-    shrunk = soft_threshold(x, step * problem.lam * problem.v)
-    if problem.positive:
-        shrunk = np.maximum(shrunk, 0)
-    return shrunk / (1 + step * problem.l2 * problem.v)
+    """argmin_w 1/2 (w - x)^2 + step v (lam |w| + l2/2 w^2), within the bounds."""
+    shrunk = soft_threshold(x, step * problem.lam * problem.v) / (1 + step * problem.l2 * problem.v)
+    return np.clip(shrunk, problem.lower, problem.upper)
 
 
 def _loss_gradient(problem, coef):
@@ -64,7 +62,7 @@ def cyclic_cd(problem, n_epochs):
             target = old + X[:, j] @ (s * residual) / norms2[j]
             new = soft_threshold(target, problem.lam * problem.v[j] / norms2[j])
             new /= 1 + problem.l2 * problem.v[j] / norms2[j]
-            coef[j] = max(new, 0) if problem.positive else new
+            coef[j] = min(max(new, problem.lower[j]), problem.upper[j])
             residual -= (coef[j] - old) * X[:, j]
     return coef, problem.best_intercept(coef)
 
@@ -74,5 +72,6 @@ def lam_max(problem, n_epochs=2000):
     free = problem.v == 0
     coef = np.zeros(problem.p, problem.X.dtype)
     coef[free], intercept = cyclic_cd(problem.columns(free), n_epochs)
-    slopes = -problem.gradient(coef, intercept)[~free] / problem.v[~free]
-    return (slopes if problem.positive else np.abs(slopes)).max(initial=0)
+    slopes = -problem.gradient(coef, intercept) / np.where(free, 1, problem.v)
+    room = np.where(slopes > 0, problem.upper > 0, problem.lower < 0)
+    return np.abs(slopes)[~free & room].max(initial=0)

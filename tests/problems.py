@@ -29,6 +29,7 @@ def options(name, n, p, seed=0):
     sample_weight = np.where(rng.random(n) < 0.2, 0.0, rng.random(n) + 0.1)
     penalty_weights = rng.random(p) + 0.1
     with_free = np.where(np.arange(p) % 8 == 1, 0.0, penalty_weights)
+    bounds = random_bounds(rng, p)
     return {
         "plain": {},
         "intercept": {"fit_intercept": True},
@@ -41,6 +42,19 @@ def options(name, n, p, seed=0):
         "free columns+intercept": {"penalty_weights": with_free, "fit_intercept": True},
         "free columns+positive": {"penalty_weights": with_free, "positive": True},
         "free columns+l2": {"penalty_weights": with_free, "l2": 2.5},
+        "bounds": {"bounds": bounds},
+        "equal bounds": {"bounds": (-0.25, 0.5)},
+        "bounds+l2": {"bounds": bounds, "l2": 2.5},
+        "bounds+penalty_weights": {"bounds": bounds, "penalty_weights": penalty_weights},
+        "free columns+bounds": {"penalty_weights": with_free, "bounds": bounds},
+        "free columns+bounds+intercept": {"penalty_weights": with_free, "bounds": bounds, "fit_intercept": True},
+        "bounds+all": {
+            "l2": 2.5,
+            "bounds": bounds,
+            "fit_intercept": True,
+            "sample_weight": sample_weight,
+            "penalty_weights": with_free,
+        },
         "all": {
             "l2": 2.5,
             "positive": True,
@@ -51,9 +65,16 @@ def options(name, n, p, seed=0):
     }[name]
 
 
+def random_bounds(rng, p):
+    """(lower, upper), with sides that are tight, wide, open and closed in every mixture."""
+    return tuple(sign * rng.choice([0.0, 0.05, 0.25, 1.0, 10.0, np.inf], p) for sign in (-1.0, 1.0))
+
+
 OPTIONS = (
     *("plain", "intercept", "l2", "positive", "sample_weight", "sample_weight+intercept", "penalty_weights"),
     *("free columns", "free columns+intercept", "free columns+positive", "free columns+l2", "all"),
+    *("bounds", "equal bounds", "bounds+l2", "bounds+penalty_weights", "free columns+bounds"),
+    *("free columns+bounds+intercept", "bounds+all"),
 )
 
 
@@ -165,7 +186,9 @@ STORAGES = DENSE | SPARSE
 
 
 def arrays_of(value):
-    """The arrays that hold ``value``: one for dense input, three for CSR and CSC, none for anything else."""
+    """The arrays that hold ``value``: one for dense input, three for CSR and CSC, those of a tuple's parts, or none."""
+    if isinstance(value, tuple):
+        return [array for part in value for array in arrays_of(part)]
     if isinstance(value, np.ndarray):
         return [value]
     return [getattr(value, name) for name in ("data", "indices", "indptr", "coef", "dual") if hasattr(value, name)]

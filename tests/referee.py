@@ -1,10 +1,11 @@
 """The judge of every answer: the problem in plain NumPy, without a line of the package.
 
-    F(w, b)  = 1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
+    F(w, b)  = 1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2),   lower <= w <= upper
     D(theta) = y'theta - 1/2 sum_i theta_i^2 / s_i - sum_j h_j(x_j'theta)
 
-where h_j is the conjugate of the penalty: (|c| - lam v_j)_+^2 / (2 l2 v_j) when l2 v_j > 0, else the constraint
-|c| <= lam v_j. With ``positive``, c stands for |c|. With an intercept, sum(theta) = 0. F >= D always.
+where h_j is the conjugate of the penalty. For c >= 0 it is u e - l2 v_j u^2 / 2 with e = (c - lam v_j)_+ and the u that
+makes it largest, min(e / (l2 v_j), upper_j); without l2 v_j > 0 and without an upper bound it is the constraint e = 0.
+For c < 0 the same with -c and -lower_j. With an intercept, sum(theta) = 0. F >= D always.
 
 Everything is computed in longdouble, so that an error found here is the package's and not the judge's.
 """
@@ -43,6 +44,7 @@ class Problem:
         penalty_weights=None,
         sample_weight=None,
         positive=False,
+        bounds=None,
         dtype=np.longdouble,
     ):
         self.X = dense(X, dtype)
@@ -51,12 +53,15 @@ class Problem:
         self.lam, self.l2 = dtype(lam), dtype(l2)
         self.s = np.ones(self.n, dtype) if sample_weight is None else np.asarray(sample_weight).astype(dtype)
         self.v = np.ones(self.p, dtype) if penalty_weights is None else np.asarray(penalty_weights).astype(dtype)
-        self.fit_intercept, self.positive = fit_intercept, positive
+        self.fit_intercept = fit_intercept
+        lower, upper = (0, None) if positive else bounds or (None, None)
+        self.lower = np.full(self.p, -np.inf if lower is None else lower, dtype)
+        self.upper = np.full(self.p, np.inf if upper is None else upper, dtype)
 
     def columns(self, kept):
         """The same problem over some of the features."""
         part = copy.copy(self)
-        part.X, part.v = self.X[:, kept], self.v[kept]
+        part.X, part.v, part.lower, part.upper = self.X[:, kept], self.v[kept], self.lower[kept], self.upper[kept]
         part.p = part.X.shape[1]
         return part
 
@@ -92,20 +97,38 @@ class Problem:
     def violation(self, coef, intercept):
         """max_j dist(-gradient_j, subdifferential_j)."""
         descent, strength = -self.gradient(coef, intercept), self.lam * self.v
-        at_zero = np.maximum((descent if self.positive else np.abs(descent)) - strength, 0)
-        distance = np.where(coef == 0, at_zero, np.abs(descent - strength * np.sign(coef)))
-        return distance.max(initial=0)
+        most = np.where(coef == self.upper, np.inf, np.where(coef < 0, -strength, strength))
+        least = np.where(coef == self.lower, -np.inf, np.where(coef > 0, strength, -strength))
+        return np.maximum(np.maximum(descent - most, least - descent), 0).max(initial=0)
+
+    def reach(self, theta):
+        """How far w_j may go in the direction of x_j'theta."""
+        return np.where(self.X.T @ theta > 0, self.upper, -self.lower)
 
     def excess(self, theta):
-        """(|x_j'theta| - lam v_j)_+ ; a feasible theta has none where l2 v_j = 0."""
-        slopes = self.X.T @ theta
-        return np.maximum((slopes if self.positive else np.abs(slopes)) - self.lam * self.v, 0)
+        """(|x_j'theta| - lam v_j)_+."""
+        return np.maximum(np.abs(self.X.T @ theta) - self.lam * self.v, 0)
+
+    def constrained(self, theta):
+        """The columns whose excess must be 0: neither l2 nor a bound makes their conjugate finite."""
+        return np.isinf(self.reach(theta)) & (self.l2 * self.v == 0)
+
+    def infeasibility(self, theta):
+        """The excess where there must be none, for every column."""
+        return np.where(self.constrained(theta), self.excess(theta), 0)
+
+    def maximisers(self, theta):
+        """The size of the u behind every h_j; 0 for constrained columns."""
+        curvature, u = self.l2 * self.v, self.reach(theta)
+        unclipped = np.divide(self.excess(theta), curvature, out=np.full(self.p, np.inf, u.dtype), where=curvature > 0)
+        u = np.where(self.excess(theta) > 0, np.minimum(u, unclipped), 0)
+        return np.where(self.constrained(theta), 0, u)
 
     def dual_objective(self, theta):
         """D(theta), the constraints aside. sum(theta) = 0 lets y be centred first, against cancellation."""
-        kept, curved = self.s > 0, self.l2 * self.v > 0
+        kept, u = self.s > 0, self.maximisers(theta)
         value = self.null_residual() @ theta - (theta[kept] ** 2 / self.s[kept]).sum() / 2
-        return value - (self.excess(theta)[curved] ** 2 / (2 * self.l2 * self.v[curved])).sum()
+        return value - (u * self.excess(theta) - self.l2 * self.v * u**2 / 2).sum()
 
     def round_off(self, coef, intercept, theta):
         """What float64 can err by: (in F, in F - D, in x_j'theta for every j, in -gradient for every j)."""
@@ -116,9 +139,10 @@ class Problem:
         centred = np.abs(self.null_residual())
         in_slopes = unit * (absX.T @ t + np.sqrt(self.s @ absX**2) * self.null_norm())
         in_primal = unit * (self.s @ (residual * reach) + self.v @ (self.lam * w + self.l2 * w**2))
-        curved, kept = self.l2 * self.v > 0, self.s > 0
-        pull = w.copy()
-        pull[curved] += self.excess(theta)[curved] / (self.l2 * self.v[curved])
+        kept = self.s > 0
+        rounded = np.abs(self.X.T @ theta) - self.lam * self.v > -in_slopes  # may have an excess in float64
+        bound = np.where(rounded & ~self.constrained(theta) & (self.l2 * self.v == 0), self.reach(theta), 0)
+        pull = w + np.maximum(self.maximisers(theta), bound)
         in_dual = unit * (centred @ t + (t[kept] ** 2 / self.s[kept]).sum()) + pull @ in_slopes
         in_gradient = unit * (absX.T @ (self.s * reach) + (self.lam + self.l2 * w) * self.v)
         underflow = unit / UNIT * SMALLEST * (1 + w.max(initial=0) + t.max(initial=0))
@@ -140,8 +164,7 @@ def check(result, X, y, lam, **options):
     intercept, scale = problem.X.dtype.type(result.intercept), problem.scale()
     in_primal, in_gap, in_slopes, in_gradient = problem.round_off(coef, intercept, theta)
 
-    if problem.positive:
-        assert (coef >= 0).all()
+    assert (problem.lower <= coef).all() and (coef <= problem.upper).all()
     if problem.fit_intercept:
         unit = ROUNDINGS * UNIT * (problem.n + problem.p + 1)
         reach = np.abs(problem.y) + np.abs(problem.X) @ np.abs(coef)
@@ -155,7 +178,7 @@ def check(result, X, y, lam, **options):
     assert abs(result.objective - objective) <= in_primal, (result.objective, objective)
 
     assert (theta[problem.s == 0] == 0).all()  # 1/s_i = inf there: a dropped row has no say
-    beyond = np.where(problem.l2 * problem.v > 0, 0, problem.excess(theta) - in_slopes)
+    beyond = problem.infeasibility(theta) - in_slopes
     assert beyond.max(initial=0) <= 0, f"the dual point breaks the constraint of column {beyond.argmax()}"
     gap = objective - problem.dual_objective(theta)
     assert abs(gap - result.dual_gap * scale) <= in_gap, (float(gap / scale), result.dual_gap)

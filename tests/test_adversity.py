@@ -40,6 +40,13 @@ def test_free_columns_much_alike_beside_penalised_ones(seed):
         assert result.dual_gap < 1e-4
 
 
+def test_a_free_column_that_is_nearly_constant():
+    X, y = np.array([[9.0], [9.03125], [9.0]]), [1.0, 0.0, 0.0]
+    for solver in ("cd", "fista"):
+        chosen = {"fit_intercept": True, "sample_weight": [1.0, 0.5, 0.5], "penalty_weights": [0.0]}
+        assert judged.solve(X, y, 0.02, solver=solver, tol=1e-8, **chosen).converged
+
+
 def test_continuation_without_a_gram_matrix():
     X, y = normal(0, 200, 1000), normal(1, 200)
     result = judged.solve(X, y, 0.02 * l1fast.lam_max(X, y), solver=l1fast.CD(gram_limit=100))

@@ -68,6 +68,8 @@ class Case:
         self.norm2 = (truth.s @ (truth.X - exact_mean) ** 2).astype(float)
         self.gram = ((truth.X - exact_mean).T @ (truth.s[:, None] * (truth.X - exact_mean))).astype(float)
         self.weights = truth.v.astype(float)
+        bounded = np.isfinite([truth.lower, truth.upper]).any()
+        self.lower, self.upper = (truth.lower.astype(float), truth.upper.astype(float)) if bounded else (None, None)
         self.capsule = self.packed()
 
     def packed(self, **changes):
@@ -82,7 +84,9 @@ class Case:
             "penalty_weight": None if (truth.v == 1).all() else self.weights,
             "lam": float(truth.lam),
             "l2": float(truth.l2),
-            "positive": truth.positive,
+            "lower": self.lower,
+            "upper": self.upper,
+            "n_threads": 1,
         }
         return check.pack_problem(*(parts | changes).values())
 
@@ -97,6 +101,15 @@ class Case:
         reach = reach + truth.s * reach.sum() / truth.s.sum()
         g_reach = np.abs(truth.X).T @ reach + means * reach.sum()
         return (q, truth.X.T @ q, q @ error / 2), (reach, g_reach, reach @ (np.abs(error) + 1))
+
+    def within(self, w):
+        """w, moved into the bounds."""
+        return np.clip(w, self.truth.lower, self.truth.upper).astype(float)
+
+    def penalties(self, members):
+        """The penalty of a working set as the kernels take it."""
+        truth = self.truth
+        return np.array([part[members] for part in (truth.v, truth.lower, truth.upper)], float)
 
     def state(self, w):
         """(q, g, loss) at w, rounded."""
@@ -129,7 +142,7 @@ SOLVED = {}
 def solved(truth, n_epochs=3000):
     """The solution by the naive twin, computed once for equal problems."""
     parts = [np.asarray(part, float).tobytes() for part in (truth.X, truth.y, truth.s, truth.v, truth.lam, truth.l2)]
-    key = (*parts, truth.fit_intercept, truth.positive, n_epochs)
+    key = (*parts, truth.lower.tobytes(), truth.upper.tobytes(), truth.fit_intercept, n_epochs)
     if key not in SOLVED:
         SOLVED[key] = naive.cyclic_cd(truth, n_epochs)[0]
     return SOLVED[key]
@@ -156,16 +169,10 @@ def test_gradient(storage, option):
         made = case(option, shape, storage)
         w = point(shape[1], density=density)
         exact, sizes = made.at(w)
-        for n_threads in (1, 2, 3) if shape == SHAPES[0] else (1, 3):
-            runs = []
-            for _ in range(1 + (n_threads == 3)):
-                q, g, scratch = guarded(shape[0]), guarded(shape[1]), guarded(n_threads * (shape[1] + 1))
-                loss = gradient.gradient(made.capsule, w, q, g, scratch, n_threads)
-                unguarded(scratch)
-                runs.append((unguarded(q), unguarded(g), np.float64(loss)))
-            for actual, wanted, size in zip(runs[0], exact, sizes, strict=True):
-                near(actual, wanted, size)
-            assert all(a.tobytes() == b.tobytes() for a, b in zip(runs[0], runs[-1], strict=True)), "other bits"
+        q, g = guarded(shape[0]), guarded(shape[1])
+        loss = gradient.gradient(made.capsule, w, q, g, np.empty(0))
+        for actual, wanted, size in zip((unguarded(q), unguarded(g), loss), exact, sizes, strict=True):
+            near(actual, wanted, size)
 
 
 @every_storage
@@ -173,8 +180,8 @@ def test_apply_and_correlate(storage):
     for n, p in SHAPES:
         X, y = problems.make(n, p)
         w, Xw, Xty = point(p), guarded(n), guarded(p)
-        gradient.apply(view_of(X, storage), w, Xw)
-        gradient.correlate(view_of(X, storage), y, Xty)
+        gradient.apply(view_of(X, storage), w, Xw, np.empty(0), 1)
+        gradient.correlate(view_of(X, storage), y, Xty, np.empty(0), 1)
         near(unguarded(Xw), referee.dense(X) @ w, np.abs(X) @ np.abs(w))
         near(unguarded(Xty), referee.dense(X).T @ y, np.abs(X).T @ np.abs(y))
 
@@ -189,9 +196,9 @@ def test_column_norms2(storage, offset, option):
     truth = referee.Problem(X, y, 1.0, **problems.options(option, *X.shape))
     mean = (truth.s @ truth.X / truth.s.sum()).astype(float) if truth.fit_intercept else None
     weight = truth.s.astype(float) if "weight" in option else None
-    out, seen = guarded(23), guarded(23)
-    gradient.column_norms2(view_of(X, storage), weight, mean, float(truth.s.sum()), out, seen)
-    unguarded(seen)
+    out, scratch = guarded(23), guarded(2 * 23)
+    gradient.column_norms2(view_of(X, storage), weight, mean, float(truth.s.sum()), out, scratch, 1)
+    unguarded(scratch)
     exact = truth.s @ (truth.X - (0 if mean is None else mean)) ** 2
     near(unguarded(out), exact, exact)
 
@@ -201,13 +208,14 @@ def test_nothing_to_sweep(storage):
     # an empty array of NumPy has strides of 0: along the longer side it is not contiguous
     for shape in {"C": ((4, 0), (0, 1)), "F": ((0, 4), (1, 0))}.get(storage[0], ((0, 4), (4, 0), (0, 0))):
         view = view_of(np.zeros(shape), storage)
-        out, seen = guarded(shape[1]), guarded(shape[1])
-        gradient.column_norms2(view, None, None, shape[0], out, seen)
-        assert not unguarded(out).any()
-        gradient.correlate(view, np.ones(shape[0]), out)
-        assert not unguarded(out).any()
-        gradient.apply(view, np.ones(shape[1]), out := guarded(shape[0]))
-        assert not unguarded(out).any()
+        for n_threads in (1, 3):
+            out, scratch = guarded(shape[1]), guarded(2 * shape[1])
+            gradient.column_norms2(view, None, None, shape[0], out, scratch, n_threads)
+            assert not unguarded(out).any()
+            gradient.correlate(view, np.ones(shape[0]), out, scratch, n_threads)
+            assert not unguarded(out).any()
+            gradient.apply(view, np.ones(shape[1]), out := guarded(shape[0]), scratch, n_threads)
+            assert not unguarded(out).any()
 
 
 # ---------------------------------------------------------------- certificate
@@ -223,13 +231,17 @@ def certified(made, w):
     in_primal, in_gap, in_slopes, in_gradient = (100 * part for part in truth.round_off(wide, b, theta))
     assert abs(objective - truth.objective(wide, b)) <= in_primal
     assert abs(violation - truth.violation(wide, b)) <= in_gradient.max(initial=0)
-    curved, free = truth.l2 * truth.v > 0, (truth.lam + truth.l2) * truth.v == 0
-    assert (truth.excess(theta)[~curved & ~free] <= in_slopes[~curved & ~free]).all(), "theta is not feasible"
-    # an unpenalised column asks for c = 0; in place of the constraint the gap counts |c w| + c^2 / (2 norm2)
+    free = (truth.lam + truth.l2) * truth.v == 0
+    assert (truth.infeasibility(theta)[~free] <= in_slopes[~free]).all(), "theta is not feasible"
+    # an unpenalised column without a bound asks for c = 0; in place of the constraint the gap counts |c w| +
+    # c^2 / (2 norm2), and may do so where the bound is not reached
     c, norm2 = truth.X.T @ theta, np.where(made.norm2 > 0, made.norm2, np.inf)
-    lacking = np.where(truth.positive & (w == 0) & (c <= 0), 0, np.abs(c * w) + c**2 / (2 * norm2))
-    exact = truth.objective(wide, b) - truth.dual_objective(theta) + (c * w + lacking)[free].sum()
-    assert abs(gap - exact) <= in_gap + ROUNDING * lacking[free].sum()
+    lacking = np.abs(c * w) + c**2 / (2 * norm2)
+    reach = truth.reach(theta)
+    exact = truth.objective(wide, b) - truth.dual_objective(theta) + (c * w + lacking)[free & np.isinf(reach)].sum()
+    loose = free & np.isfinite(reach) & (reach != 0) & (reach != np.sign(c) * w)
+    wider = exact + (lacking + c * w - np.abs(c) * np.where(loose, reach, 0))[loose].sum()
+    assert min(abs(gap - exact), abs(gap - wider)) <= in_gap + ROUNDING * lacking[free].sum()
     assert gap >= 0
     return gap, scale
 
@@ -238,7 +250,7 @@ def points(made, best):
     """Zero, the best, too short, far beyond, on the wrong side, anywhere."""
     p = made.truth.p
     held = (np.zeros(p), best, 0.5 * best, 3 * best, -best, point(p), 1e-3 * point(p, 1))
-    return [np.abs(w) for w in held] if made.truth.positive else held
+    return [made.within(w) for w in held]
 
 
 @pytest.mark.parametrize("strength", [0.0, 1e-3, 0.1, 2.0])
@@ -280,6 +292,26 @@ def test_certify_clamps_below(positive):
     gap, scale = certified(made, w)
     assert scale == pytest.approx(-0.1 / 0.5, rel=1e-15)
     assert unclamped < scale < 0 < gap
+
+
+@pytest.mark.parametrize("option", problems.OPTIONS)
+@pytest.mark.parametrize("shape", [(37, 23), (12, 20)], ids=["tall", "wide"])
+def test_certify_closes_the_gap_at_the_optimum(shape, option):
+    made = case(option, shape)
+    gap, _ = certified(made, solved(made.truth).astype(float))
+    assert gap <= 1e-10 * made.truth.scale()
+
+
+@pytest.mark.parametrize("option", ["plain", "intercept", "sample_weight", "penalty_weights", "l2", "free columns"])
+@pytest.mark.parametrize("width", [10.0, 1e6, 1e30])
+def test_certify_is_not_spoilt_by_bounds_far_away(width, option):
+    made, bounded = case(option), case(option, bounds=(-width, width))
+    for w in points(made, solved(made.truth, 30).astype(float)):
+        _, g, loss = made.state(w)
+        unbounded = gradient.certify(made.capsule, w, g, loss)
+        found = gradient.certify(bounded.capsule, w, g, loss)
+        assert found[1] <= unbounded[1]
+        assert (found[0], found[3]) == (unbounded[0], unbounded[3])
 
 
 # ---------------------------------------------------------------- gram
@@ -364,7 +396,7 @@ class Part:
         self.truth = made.truth.columns(members)
         self.truth.y = made.truth.y - made.truth.X @ self.joined(np.zeros(len(members)))
         self.best = solved(self.truth)
-        self.weights, self.norm2 = made.weights[members], made.norm2[members]
+        self.penalties, self.norm2 = made.penalties(members), made.norm2[members]
         self.gram = np.ascontiguousarray(made.gram[np.ix_(members, members)])
 
     def joined(self, w_set):
@@ -383,8 +415,7 @@ def part_of(option, storage="C-f8", shape=(37, 23), **changes):
     """A case and its part, with coefficients outside the working set, and some inside where the solution has none."""
     made = case(option, shape, storage, **changes)
     members, _ = set_and_position(shape[1], size=14)
-    w = point(shape[1], 4)
-    return Part(made, members, np.abs(w) if made.truth.positive else w)
+    return Part(made, members, made.within(point(shape[1], 4)))
 
 
 @pytest.mark.parametrize("option", problems.OPTIONS)
@@ -396,7 +427,7 @@ def test_gram_descent(option, ratio):
     g, scale, objective = g[members], float(made.truth.scale()), part.objective(part.w[members])
     for _ in range(3):
         epochs, gap, loss = coordinate_descent.gram_descent(
-            made.capsule, part.gram, part.norm2, part.weights, w, g, loss, 0.0, 1
+            made.capsule, part.gram, part.norm2, part.penalties, w, g, loss, 0.0, 1
         )
         assert epochs >= 1 or gap == 0.0
         (_, exact_g, exact_loss), (_, g_size, loss_size) = made.at(part.joined(w))
@@ -406,11 +437,11 @@ def test_gram_descent(option, ratio):
         assert objective <= before * (1 + 1e-15)
     target = 1e-10 * scale
     epochs, gap, loss = coordinate_descent.gram_descent(
-        made.capsule, part.gram, part.norm2, part.weights, w, g, loss, target, 5000
+        made.capsule, part.gram, part.norm2, part.penalties, w, g, loss, target, 5000
     )
     assert gap <= target
     assert -1e-14 * scale <= part.gap_to_best(w) <= 1.001 * target
-    assert not made.truth.positive or (w >= 0).all()
+    assert (w == made.within(part.joined(w))[members]).all()
 
 
 @pytest.mark.parametrize("storage", BY_COLUMNS)
@@ -424,7 +455,7 @@ def test_column_descent(storage, option):
 
     def descend(target, max_epochs):
         return coordinate_descent.column_descent(
-            made.capsule, members, w, q, target, max_epochs, *room, part.norm2, part.weights
+            made.capsule, members, w, q, target, max_epochs, *room, part.norm2, part.penalties
         )
 
     objective = part.objective(w[members])
@@ -445,9 +476,12 @@ def test_column_descent(storage, option):
 
 def test_descent_on_nothing():
     made, none = case(storage="F-f8"), np.empty(0)
-    assert coordinate_descent.gram_descent(made.capsule, np.empty((0, 0)), *[none] * 4, 2.5, 0.0, 9) == (0, 0.0, 2.5)
+    assert coordinate_descent.gram_descent(
+        made.capsule, np.empty((0, 0)), none, np.empty((3, 0)), none, none, 2.5, 0.0, 9
+    ) == (0, 0.0, 2.5)
     w, q = np.zeros(23), np.zeros(37)
-    assert coordinate_descent.column_descent(made.capsule, none.astype(np.intp), w, q, 0.0, 9, *[none] * 4) == (0, 0.0)
+    rest = none, none, none, np.empty((3, 0))
+    assert coordinate_descent.column_descent(made.capsule, none.astype(np.intp), w, q, 0.0, 9, *rest) == (0, 0.0)
 
 
 # ---------------------------------------------------------------- newton
@@ -457,7 +491,7 @@ def newton_step(part, w, g, loss, damping):
     """One step, in place; returns (loss, damping)."""
     size = len(w)
     room = np.empty(size**2), np.empty(size), np.empty(size), np.empty(size, np.intp)
-    return newton.step(part.made.capsule, part.gram, part.weights, w, g, loss, damping, *room)
+    return newton.step(part.made.capsule, part.gram, part.penalties, w, g, loss, damping, *room)
 
 
 def step_from(part, w, damping=0.0):
@@ -469,7 +503,7 @@ def step_from(part, w, damping=0.0):
     near(g, exact_g[part.members], 100 * g_size[part.members])
     near(loss, exact_loss, 100 * loss_size)
     assert part.objective(w) <= start * (1 + 1e-13)
-    assert not part.truth.positive or (w >= 0).all()
+    assert (part.truth.lower <= w).all() and (w <= part.truth.upper).all()
     return w, damping
 
 
@@ -479,10 +513,12 @@ def test_newton_never_climbs(option, ratio):
     part = part_of(option, ratio=ratio)
     for seed in range(10):
         w, damping = point(len(part.members), seed), 1e-2
-        w = np.abs(w) if part.truth.positive else w
+        w = np.clip(w, part.truth.lower, part.truth.upper).astype(float)
         for _ in range(6):
             before, (w, damping) = w, step_from(part, w, damping)
-            penalised = part.weights > 0
+            penalised = part.truth.v > 0
+            held = (before == part.truth.lower) | (before == part.truth.upper)
+            assert (w == before)[held].all(), "a coefficient left its bound"
             assert (w * before >= 0)[penalised].all(), "a penalised coefficient crossed zero"
             assert (w[(before == 0) & penalised] == 0).all(), "a penalised coefficient came in"
             assert 0 < damping <= 1
@@ -494,15 +530,17 @@ def test_newton_lands_on_the_optimum(option):
     part = part_of(option, ratio=0.02)
     best = part.best.astype(float)
     assert np.count_nonzero(best) >= 3
-    start = best * np.random.default_rng(0).uniform(0.5, 2.0, len(best))
+    held = (best == part.truth.lower) | (best == part.truth.upper)
+    start = best * np.where(held, 1.0, np.random.default_rng(0).uniform(0.5, 2.0, len(best)))
+    start = np.where(held, best, np.clip(start, 0.999 * part.truth.lower, 0.999 * part.truth.upper)).astype(float)
     w, damping = step_from(part, start)
     np.testing.assert_allclose(w, best, rtol=1e-9, atol=1e-12)
     assert damping == 1e-12  # the least: the whole step was made
 
 
-def identity_part(w, z, lam, positive=False):
+def identity_part(w, z, lam, **options):
     """min 1/2 |w - z|^2 + lam |w|_1, all of it the working set."""
-    made = Case(np.eye(len(z)), np.array(z), lam, positive=positive)
+    made = Case(np.eye(len(z)), np.array(z), lam, **options)
     return Part(made, np.arange(len(z)), np.array(w))
 
 
@@ -516,9 +554,27 @@ def test_newton_freezes_at_zero():
 @pytest.mark.parametrize("positive", [False, True])
 def test_newton_freezes_all_that_reach_zero_together(positive):
     sign = -1.0 if not positive else 1.0
-    part = identity_part([sign * 0.25] * 2, [sign * 0.25] * 2 if not positive else [-3.0] * 2, 1.0, positive)
+    part = identity_part([sign * 0.25] * 2, [sign * 0.25] * 2 if not positive else [-3.0] * 2, 1.0, positive=positive)
     w, _ = step_from(part, part.w)
     assert not w.any()
+
+
+def test_newton_freezes_at_bounds():
+    part = identity_part([0.5, -0.5, 1.0, 2.0], [9.0, -9.0, 1.5, 9.0], 0.25, bounds=([-9, -1, -9, -9], [1, 9, 9, 2]))
+    w, damping = step_from(part, part.w, 0.5)
+    assert (w[:2] == [1.0, -1.0]).all(), "stopped on the way"
+    assert 1.0 < w[2] < 1.25, "the others go on"
+    assert w[3] == 2.0, "stays where it is"
+    assert damping < 0.5
+
+
+@pytest.mark.parametrize("bound", [1.0 / 3.0, 0.1, 1e-17, 1e-320, 1e17 / 3.0])
+def test_newton_never_passes_a_bound_by_rounding(bound):
+    for start in (np.nextafter(bound, 0), 0.3 * bound, 1e-3 * bound):
+        for z in (bound, np.nextafter(bound, np.inf), 7.0 * bound):
+            part = identity_part([start, -start], [z, -z], 0.0, bounds=(-bound, bound))
+            w, _ = step_from(part, part.w)
+            assert abs(w).max() <= bound
 
 
 def test_newton_ends_when_the_way_to_zero_underflows():
@@ -545,15 +601,14 @@ def transcription(made, w, lipschitz, n_iter, accelerate):
         v = w + beta * (w - w_old)
         slope = truth.X.T @ (-truth.s * truth.residual(v, truth.best_intercept(v)))
         shrunk = naive.soft_threshold(v - slope / lipschitz, truth.lam * truth.v / lipschitz)
-        shrunk = np.maximum(shrunk, 0) if truth.positive else shrunk
-        w, w_old = shrunk / (1 + truth.l2 * truth.v / lipschitz), w
+        w, w_old = np.clip(shrunk / (1 + truth.l2 * truth.v / lipschitz), truth.lower, truth.upper), w
         t, t_old = (1 + np.sqrt(1 + 4 * t**2)) / 2, t
         beta = (t_old - 1) / t if accelerate else 0.0
         iterates.append(w)
     return iterates
 
 
-def iterate(made, w, lipschitz, bound, *, accelerate, n_iter, n_threads=1, restart=False, adapt=False, stop=None):
+def iterate(made, w, lipschitz, bound, *, accelerate, n_iter, restart=False, adapt=False, stop=None):
     """Run the kernel; returns (iterations, last iterate, [(iteration, objective, gap, w), ...])."""
     n, p = made.truth.n, made.truth.p
     vectors, q, seen = np.full((6, p), np.nan), np.empty(n), []
@@ -563,9 +618,8 @@ def iterate(made, w, lipschitz, bound, *, accelerate, n_iter, n_threads=1, resta
         seen.append((iteration, objective, gap, np.array(iterate)))
         return stop is not None and stop(gap)
 
-    scratch = np.empty(n_threads * (p + 1))
     done = fista.iterate(
-        made.capsule, vectors, q, scratch, n_threads, lipschitz, bound, accelerate, restart, adapt, n_iter, 1, look
+        made.capsule, vectors, q, np.empty(0), lipschitz, bound, accelerate, restart, adapt, n_iter, 1, look
     )
     return done, vectors[0], seen
 
@@ -576,9 +630,9 @@ def iterate(made, w, lipschitz, bound, *, accelerate, n_iter, n_threads=1, resta
 def test_iterates(storage, option, accelerate):
     made = case(option, storage=storage)
     lipschitz = float(np.linalg.norm(made.gram, 2))
-    w = np.abs(point(23, 2)) if made.truth.positive else point(23, 2)
+    w = made.within(point(23, 2))
     wanted = transcription(made, w, lipschitz, 12, accelerate)
-    done, last, seen = iterate(made, w, lipschitz, 2 * lipschitz, accelerate=accelerate, n_iter=12, n_threads=2)
+    done, last, seen = iterate(made, w, lipschitz, 2 * lipschitz, accelerate=accelerate, n_iter=12)
     assert done == 12
     assert [iteration for iteration, *_ in seen] == list(range(13))
     for (_, objective, gap, actual), exact in zip(seen, wanted, strict=True):
@@ -624,7 +678,7 @@ def test_iterate_stops_when_told():
 
     vectors = np.zeros((6, 23))
     with pytest.raises(RuntimeError, match="from the check"):
-        fista.iterate(made.capsule, vectors, np.empty(37), np.empty(0), 1, bound, bound, True, True, True, 9, 1, fail)
+        fista.iterate(made.capsule, vectors, np.empty(37), np.empty(0), bound, bound, True, True, True, 9, 1, fail)
 
 
 # ---------------------------------------------------------------- check
@@ -680,14 +734,16 @@ def test_moments(storage, weighted):
         X = (rng.random(shape) * (rng.random(shape) < 0.5)).astype("f4").astype("f8")
         s, v = (rng.random(shape[0]) if weighted else None), rng.standard_normal(shape[0])
         values, indices, starts, by_rows = STORAGES[storage](X)
-        room = np.full((shape[1], 3) if indices is not None else (3, shape[1]), np.nan)
-        _, fault, _ = check.check_matrix(values, indices, starts, *shape, by_rows, s, v, room)
-        assert fault == "sound"
-        total, square, product = room.T if indices is not None else room
         weight = np.ones(shape[0]) if s is None else s
-        near(total, weight @ X, weight @ np.abs(X))
-        near(square, weight @ X**2, weight @ X**2)
-        near(product, v @ X, np.abs(v) @ np.abs(X))
+        for width in (2, 4 if indices is not None else 3):
+            room = np.full((shape[1], width) if indices is not None else (width, shape[1]), np.nan)
+            _, fault, _ = check.check_matrix(values, indices, starts, *shape, by_rows, s, v, room)
+            assert fault == "sound"
+            square, product, *total = (room.T if indices is not None else room)[:3]
+            near(square, weight @ X**2, weight @ X**2)
+            near(product, v @ X, np.abs(v) @ np.abs(X))
+            if width > 2:
+                near(total[0], weight @ X, weight @ np.abs(X))
 
 
 @pytest.mark.parametrize("by_rows", [True, False])
@@ -696,7 +752,7 @@ def test_faults_are_found_before_anything_is_summed(name, by_rows):
     values, indices, starts, expected = FAULTY[name]
     shape = (2, 3) if by_rows else (3, 2)
     parts = np.array(values), np.array(indices, "i4"), np.array(starts, "i4")
-    found = check.check_matrix(*parts, *shape, by_rows, None, np.ones(shape[0]), np.empty((shape[1], 3)))
+    found = check.check_matrix(*parts, *shape, by_rows, None, np.ones(shape[0]), np.empty((shape[1], 4)))
     assert found[1:] == expected
 
 
@@ -712,7 +768,7 @@ def test_a_large_square_is_not_a_fault(order):
 
 def test_moments_need_their_room():
     X = np.ones((4, 3))
-    for room in (np.empty((3, 2)), np.empty((4, 3)), np.empty((2, 3))):
+    for room in (np.empty((3, 2)), np.empty((4, 3)), np.empty((2, 4))):
         with pytest.raises(ValueError, match="moments must be"):
             check.check_matrix(X, None, None, 4, 3, True, None, np.ones(4), room)
     for s, v in ((np.ones(3), np.ones(4)), (None, np.ones(5))):
@@ -821,17 +877,23 @@ def test_capsules_keep_their_arrays():
     exact, capsule = made.at(w)[0][0], made.packed()
     made.view = made.norm2 = made.mean = made.capsule = None
     made = np.random.default_rng(0).random(100_000)  # what was let go of is overwritten
-    gradient.gradient(capsule, w, q, g, np.empty(0), 1)
+    gradient.gradient(capsule, w, q, g, np.empty(0))
     np.testing.assert_allclose(q, exact.astype(float), rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["y", "sample_weight", "mean", "norm2", "penalty_weight"])
+@pytest.mark.parametrize("name", ["y", "sample_weight", "mean", "norm2", "penalty_weight", "lower", "upper"])
 @pytest.mark.parametrize("change", [-1, 1])
 def test_problems_of_wrong_length_are_refused(name, change):
-    made = case("sample_weight+intercept")
+    made = case("sample_weight+intercept", bounds=(-1.0, 1.0))
     length = (37 if name in ("y", "sample_weight") else 23) + change
     with pytest.raises(ValueError, match=f"got {length}"):
         made.packed(**{name: np.ones(length)})
+
+
+@pytest.mark.parametrize("name", ["lower", "upper"])
+def test_bounds_come_in_pairs(name):
+    with pytest.raises(ValueError, match="together"):
+        case(bounds=(-1.0, 1.0)).packed(**{name: None})
 
 
 # Kernel calls: lists of arguments, each array with its lengths. Shortening any one of them must be refused.
@@ -841,27 +903,31 @@ def calls():
     dense, sparse = case(shape=(6, 4), storage="F-f8"), case(shape=(6, 4), storage="csc-f8-i4-i8")
     n, p, size = 6, 4, 3
     members, position = set_and_position(p, size=size)
+    rows = np.outer([1.0, -9.0, 9.0], np.ones(size))
 
     def number(*shape):
         return np.ones(shape)
 
     return {
-        "gradient": (gradient.gradient, [dense.capsule, number(p), number(n), number(p), number(2 * (p + 1)), 2]),
+        "gradient": (gradient.gradient, [dense.capsule, number(p), number(n), number(p), np.empty(0)]),
         "certify": (gradient.certify, [dense.capsule, number(p), number(p), 1.0]),
-        "apply": (gradient.apply, [dense.view, number(p), number(n)]),
-        "correlate": (gradient.correlate, [dense.view, number(n), number(p)]),
-        "column_norms2": (gradient.column_norms2, [dense.view, number(n), number(p), 6.0, number(p), number(p)]),
+        "apply": (gradient.apply, [dense.view, number(p), number(n), np.empty(0), 2]),
+        "correlate": (gradient.correlate, [dense.view, number(n), number(p), np.empty(0), 2]),
+        "column_norms2": (
+            gradient.column_norms2,
+            [dense.view, number(n), number(p), 6.0, number(p), number(2 * p), 2],
+        ),
         "scores": (
             coordinate_descent.scores,
             [dense.capsule, number(p), number(p), np.zeros(p, np.uint8), number(p)],
         ),
         "gram_descent": (
             coordinate_descent.gram_descent,
-            [dense.capsule, np.eye(size), *(number(size) for _ in range(4)), 1.0, 0.0, 1],
+            [dense.capsule, np.eye(size), number(size), rows, number(size), number(size), 1.0, 0.0, 1],
         ),
         "column_descent": (
             coordinate_descent.column_descent,
-            [dense.capsule, members, number(p), number(n), 0.0, 1, *(number(size) for _ in range(4))],
+            [dense.capsule, members, number(p), number(n), 0.0, 1, *(number(size) for _ in range(3)), rows],
         ),
         "extend_sparse": (
             gram.extend_sparse,
@@ -874,14 +940,14 @@ def calls():
         "newton": (
             newton.step,
             [
-                *(dense.capsule, np.eye(size), *(number(size) for _ in range(3)), 1.0, 0.0),
+                *(dense.capsule, np.eye(size), rows, number(size), number(size), 1.0, 0.0),
                 *(number(size**2), number(size), number(size), np.empty(size, np.intp)),
             ],
         ),
         "iterate": (
             fista.iterate,
             [
-                *(dense.capsule, number(6, p), number(n), number(2 * (p + 1)), 2, 9.0, 9.0),
+                *(dense.capsule, number(6, p), number(n), np.empty(0), 9.0, 9.0),
                 *(True, True, True, 2, 1, lambda *_: False),
             ],
         ),
@@ -900,7 +966,7 @@ def test_short_arrays_are_refused(name):
     for at, argument in enumerate(arguments):
         if not isinstance(argument, np.ndarray) or (name, at) in (("extend_sparse", 1), ("extend_dense", 1)):
             continue  # a shorter working set is another working set
-        for axis in range(argument.ndim):
+        for axis in range(argument.ndim if argument.size else 0):
             with pytest.raises(ValueError):
                 call(at, np.ascontiguousarray(np.delete(argument, -1, axis)))
 

@@ -23,6 +23,7 @@ LAYERS = (
     ("_solvers", "_validation"),
     ("_problem",),
     ("_baselines", "_design", "_datafits", "_penalties", "_result"),
+    ("_threads", "_blas"),
     ("_kernels",),
 )
 HEIGHT = {name: -line for line, names in enumerate(LAYERS) for name in names}

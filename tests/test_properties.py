@@ -26,7 +26,9 @@ def cvxpy_objective(problem):
     w, b = cvxpy.Variable(problem.p), cvxpy.Variable() if problem.fit_intercept else 0.0
     loss = cvxpy.sum_squares(cvxpy.multiply(np.sqrt(s), X @ w + b - y)) / 2
     penalty = float(problem.lam) * v @ cvxpy.abs(w) + float(problem.l2) / 2 * v @ cvxpy.square(w)
-    constraints = [w >= 0] if problem.positive else []
+    below, above = np.flatnonzero(np.isfinite(problem.lower)), np.flatnonzero(np.isfinite(problem.upper))
+    constraints = [w[below] >= problem.lower[below].astype(float)] if below.size else []
+    constraints += [w[above] <= problem.upper[above].astype(float)] if above.size else []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the notices of its own dependencies
         accuracy = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), 1e-11)
@@ -57,6 +59,7 @@ def test_cvxpy_agrees_with_the_naive_twin(option):
 # Random problems. Small integers make zero, equal, opposite and dependent columns common.
 
 sizes = st.integers(1, 9)
+room = st.sampled_from([0.0, 0.125, 1.0, 50.0, np.inf])
 elements = st.one_of(st.integers(-3, 3).map(float), st.floats(-10, 10, width=32).filter(lambda x: abs(x) > 1e-3))
 
 
@@ -65,7 +68,14 @@ def random_problems(draw):
     """(X, y, lam, options), with lam a fraction of the largest useful one and every option on or off."""
     n, p = draw(sizes), draw(sizes)
     X, y = draw(hnp.arrays(np.float64, (n, p), elements=elements)), draw(hnp.arrays(np.float64, n, elements=elements))
-    chosen = {"fit_intercept": draw(st.booleans()), "positive": draw(st.booleans())}
+    chosen = {"fit_intercept": draw(st.booleans())}
+    if draw(st.booleans()):
+        chosen["bounds"] = (
+            -draw(hnp.arrays(np.float64, p, elements=room)),
+            draw(hnp.arrays(np.float64, p, elements=room)),
+        )
+    elif draw(st.booleans()):
+        chosen["positive"] = True
     if draw(st.booleans()):
         chosen["sample_weight"] = draw(hnp.arrays(np.float64, n, elements=st.sampled_from([0.0, 0.5, 1.0, 3.0])))
         hypothesis.assume(chosen["sample_weight"].any())
@@ -123,6 +133,11 @@ class Changed:
     def option(self, name, default):
         return self.chosen.get(name, default)
 
+    def bounded(self, change):
+        """The options with ``change`` made to the vectors of lower and upper bounds."""
+        lower, upper = (0.0, np.inf) if self.option("positive", False) else self.option("bounds", (-np.inf, np.inf))
+        return {"positive": False, "bounds": change(np.full(self.p, lower), np.full(self.p, upper))}
+
     def assert_same_objective(self, after, factor=1.0):
         assert abs(after.objective / factor - self.before.objective) <= 2 * TOL * self.scale + 1e-300
 
@@ -140,6 +155,7 @@ def test_order_of_rows_and_columns_does_not_matter(case):
         case.y[rows],
         sample_weight=case.option("sample_weight", np.ones(case.n))[rows],
         penalty_weights=case.option("penalty_weights", np.ones(case.p))[columns],
+        **case.bounded(lambda lower, upper: (lower[columns], upper[columns])),
     )
     case.assert_same_objective(after)
 
@@ -173,7 +189,8 @@ def test_a_dropped_row_has_no_say(case):
 def test_a_zero_column_gets_nothing(case):
     j = case.rng.integers(case.p + 1)
     weights = np.insert(case.option("penalty_weights", np.ones(case.p)), j, case.rng.integers(3))
-    after = case.solve(np.insert(case.X, j, 0, axis=1), penalty_weights=weights)
+    bounds = case.bounded(lambda lower, upper: (np.insert(lower, j, -1.0), np.insert(upper, j, np.inf)))
+    after = case.solve(np.insert(case.X, j, 0, axis=1), penalty_weights=weights, **bounds)
     case.assert_same_objective(after)
     assert after.coef[j] == 0
 
@@ -182,17 +199,57 @@ def test_a_zero_column_gets_nothing(case):
 @hypothesis.given(changed, st.integers(-30, 30), st.integers(-30, 30))
 def test_powers_of_two_only_change_the_units(case, of_X, of_y):
     a, b = 2.0**of_X, 2.0**of_y
-    after = case.solve(case.X * a, case.y * b, case.lam * a * b, l2=case.chosen["l2"] * a**2)
+    bounds = case.bounded(lambda lower, upper: (lower * b / a, upper * b / a))
+    after = case.solve(case.X * a, case.y * b, case.lam * a * b, l2=case.chosen["l2"] * a**2, **bounds)
     case.assert_same_objective(after, b**2)
 
 
 @metamorphic
 @hypothesis.given(changed)
-def test_a_sign_flip_flips_the_coefficients(case):
-    hypothesis.assume(not case.chosen["positive"])
+def test_a_sign_flip_flips_the_coefficients_and_swaps_their_bounds(case):
     signs = case.rng.choice([-1.0, 1.0], case.p)
-    case.assert_same_objective(case.solve(case.X * signs))
-    case.assert_same_objective(case.solve(case.X, -case.y))
+    for X, y, turned in ((case.X * signs, case.y, signs < 0), (case.X, -case.y, np.full(case.p, True))):
+        bounds = case.bounded(lambda low, up, turned=turned: (np.where(turned, -up, low), np.where(turned, -low, up)))
+        case.assert_same_objective(case.solve(X, y, **bounds))
+
+
+@metamorphic
+@hypothesis.given(changed)
+def test_bounds_the_answer_does_not_touch_have_no_say(case):
+    """By convexity: the part s of the way to a better answer beyond them keeps them, and gains s times as much."""
+    w = case.before.coef
+    lower, upper = case.bounded(lambda *bounds: bounds)["bounds"]
+    after = case.solve(positive=False, bounds=(np.where(w > lower, -np.inf, lower), np.where(w < upper, np.inf, upper)))
+    way = after.coef - w
+    room = np.where(way > 0, upper - w, w - lower)
+    part = np.divide(room, np.abs(way), out=np.ones(case.p), where=way != 0).min(initial=1)
+    lost = case.before.objective - after.objective
+    assert -TOL * case.scale - 1e-300 <= lost <= 2 * TOL * case.scale / part + 1e-300
+
+
+@metamorphic
+@hypothesis.given(changed)
+def test_bounds_only_raise_the_objective(case):
+    after = case.solve(**case.bounded(lambda lower, upper: (np.maximum(lower, -0.25), np.minimum(upper, 0.5))))
+    assert after.objective >= case.before.objective - TOL * case.scale - 1e-300
+
+
+@metamorphic
+@hypothesis.given(changed)
+def test_a_column_at_its_bound_shifts_the_target(case):
+    """What it contributes could as well be subtracted from y."""
+    tight = case.bounded(lambda lower, upper: (np.maximum(lower, -0.25), np.minimum(upper, 0.5)))
+    lower, upper = tight["bounds"]
+    before = case.solve(**tight)
+    held = (before.coef == lower) | (before.coef == upper)
+    rest = case.chosen | {"positive": False, "bounds": (np.where(held, 0, lower), np.where(held, 0, upper))}
+    shift = case.X[:, held] @ before.coef[held]
+    after = l1fast.solve(case.X, case.y - shift, case.lam, tol=TOL, **rest)
+    truth = referee.Problem(case.X, case.y, case.lam, **case.chosen)
+    fixed = float(truth.v[held] @ (truth.lam * np.abs(before.coef[held]) + truth.l2 / 2 * before.coef[held] ** 2))
+    shifted = referee.Problem(case.X, case.y - shift, case.lam, **rest)
+    assert after.objective + fixed <= before.objective + TOL * float(shifted.scale()) + 1e-14 * case.scale + 1e-300
+    assert before.objective <= after.objective + fixed + TOL * case.scale + 1e-14 * case.scale + 1e-300
 
 
 @metamorphic
@@ -208,7 +265,8 @@ def test_penalty_weights_are_column_scales(case):
     weights = case.option("penalty_weights", np.full(case.p, 2.0))
     weights = np.where(weights > 0, weights, 1.0)
     weighted = case.solve(penalty_weights=weights, l2=0.0)
-    scaled = case.solve(case.X / weights, penalty_weights=None, l2=0.0)
+    bounds = case.bounded(lambda lower, upper: (lower * weights, upper * weights))
+    scaled = case.solve(case.X / weights, penalty_weights=None, l2=0.0, **bounds)
     assert abs(weighted.objective - scaled.objective) <= 2 * TOL * case.scale + 1e-300
 
 

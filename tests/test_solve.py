@@ -67,6 +67,7 @@ SETTINGS = {
     "fista without restart": lambda: l1fast.FISTA(restart=False),
     "fista lipschitz without restart": lambda: l1fast.FISTA(step="lipschitz", restart=False),
     "cd": lambda: l1fast.CD(),
+    "cd on columns": lambda: l1fast.CD(gram_limit=0),
 }
 
 
@@ -125,6 +126,108 @@ def test_a_start_at_the_optimum_saves_work(reference, solver):
     cold = l1fast.solve(X, y, lam, solver=solver, tol=1e-8)
     warm = l1fast.solve(X, y, lam, solver=solver, tol=1e-8, start=cold)
     assert warm.n_epochs < cold.n_epochs
+
+
+# Bounds
+
+
+def at_bounds(coef, bounds):
+    """(how many coefficients are at a lower bound, and at an upper bound, that is not 0)."""
+    return tuple(int(np.sum((coef == bound) & (coef != 0))) for bound in bounds)
+
+
+@pytest.mark.parametrize("solver", [*problems.SOLVERS, "cd on columns"])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("ratio", [0.1, 0.01, 0.0])
+def test_bounds_on_both_sides(ratio, seed, solver):
+    X, y = problems.make(120, 60, seed=seed)
+    bounds = problems.random_bounds(np.random.default_rng(seed), 60)
+    chosen = SETTINGS[solver]() if solver in SETTINGS else solver
+    lam = ratio * l1fast.lam_max(X, y, bounds=bounds)
+    result = judged.solve(X, y, lam, solver=chosen, bounds=bounds, tol=TOL)
+    assert result.converged
+    assert min(at_bounds(result.coef, bounds)) > 0
+    expected, _ = naive.cyclic_cd(referee.Problem(X, y, lam, bounds=bounds), 500)
+    np.testing.assert_allclose(result.coef, expected.astype(float), atol=1e-4)
+
+
+@pytest.mark.parametrize("storage", ["C", "F", "csr_array int32", "csc_array int32"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("ratio", [0.3, 0.03, 0.003])
+@pytest.mark.parametrize("option", ["bounds", "bounds+l2", "free columns+bounds+intercept"])
+def test_bounds_on_more_than_one_working_set(option, ratio, precision, storage):
+    X, y = problems.make(150, 900, density=0.2)
+    stored, chosen = problems.STORAGES[storage](X.astype(precision)), problems.options(option, *X.shape)
+    assert judged.solve(stored, y, problems.strength(X, y, ratio), judge_X=X, tol=1e-8, **chosen).converged
+
+
+@pytest.mark.parametrize("solver", problems.SOLVERS)
+@pytest.mark.parametrize("option", ["plain", "intercept", "l2", "sample_weight", "penalty_weights", "free columns"])
+@pytest.mark.parametrize("width", [1e2, 1e9, 1e300])
+def test_bounds_out_of_reach_change_nothing(reference, width, option, solver):
+    X, y, lam, _ = reference
+    chosen = problems.options(option, *X.shape) | {"solver": solver, "tol": 1e-10}
+    free = l1fast.solve(X, y, lam, **chosen)
+    bounded = judged.solve(X, y, lam, bounds=(-width, np.full(X.shape[1], width)), **chosen)
+    assert bounded.converged
+    np.testing.assert_allclose(bounded.coef, free.coef, atol=1e-5)
+    none = l1fast.solve(X, y, lam, bounds=(None, np.inf), **chosen)
+    assert problems.fingerprint(none) == problems.fingerprint(free)
+
+
+@pytest.mark.parametrize("solver", problems.SOLVERS)
+def test_positive_is_a_bound(reference, solver):
+    X, y, lam, _ = reference
+    positive = l1fast.solve(X, y, lam, positive=True, solver=solver)
+    for bounds in ((0, None), (0.0, np.inf), [np.zeros(X.shape[1]), None], (-0.0, np.full(X.shape[1], np.inf))):
+        assert problems.fingerprint(l1fast.solve(X, y, lam, bounds=bounds, solver=solver)) == problems.fingerprint(
+            positive
+        )
+        assert l1fast.lam_max(X, y, bounds=bounds) == l1fast.lam_max(X, y, positive=True)
+
+
+@pytest.mark.parametrize("solver", problems.SOLVERS)
+@pytest.mark.parametrize("free", [False, True])
+def test_bounds_that_leave_no_room(reference, free, solver):
+    X, y, lam, _ = reference
+    weights = np.zeros(X.shape[1]) if free else None
+    result = judged.solve(X, y, lam, bounds=(0, 0), penalty_weights=weights, fit_intercept=True, solver=solver)
+    assert result.converged
+    assert not result.coef.any()
+    assert l1fast.lam_max(X, y, bounds=(0, 0)) == 0
+
+
+@pytest.mark.parametrize("solver", problems.SOLVERS)
+def test_a_start_is_moved_into_the_bounds(reference, solver):
+    X, y, lam, _ = reference
+    seen = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", l1fast.ConvergenceWarning)
+        result = l1fast.solve(X, y, lam, bounds=(-0.25, 0.5), start=np.linspace(-3, 3, X.shape[1]), solver=solver,
+                              max_iter=0, callback=lambda state: seen.append(state.objective))  # fmt: skip
+    start = np.clip(np.linspace(-3, 3, X.shape[1]), -0.25, 0.5)
+    assert (result.coef == start).all()
+    assert seen[0] == pytest.approx(float(referee.Problem(X, y, lam).objective(start, 0)), rel=1e-12)
+
+
+@pytest.mark.parametrize("bound", [1e-300, 1e-20, 1e-320])
+@pytest.mark.parametrize("solver", problems.SOLVERS)
+def test_tiny_bounds(reference, bound, solver):
+    X, y, lam, _ = reference
+    result = judged.solve(X, y, lam, bounds=(-bound, bound), solver=solver, tol=1e-12)
+    assert (np.abs(result.coef[result.coef != 0]) == bound).all()
+
+
+@pytest.mark.parametrize("bound", [1e-320, 1e-20, 0.1, 1e30, 1e308])
+@pytest.mark.parametrize("of_X", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("solver", problems.SOLVERS)
+def test_bounds_of_every_size_on_free_columns(reference, of_X, bound, solver):
+    X, y, _, _ = reference
+    half = np.where(np.arange(X.shape[1]) % 2 == 0, bound, np.inf)
+    for weights in (np.zeros(X.shape[1]), np.arange(X.shape[1]) % 3):
+        chosen = {"bounds": (0, half), "penalty_weights": weights, "solver": solver, "tol": 1e-8}
+        assert judged.solve(of_X * X, y, of_X, **chosen).converged
+        l1fast.lam_max(of_X * X, y, bounds=(-half, half[::-1]), penalty_weights=weights)
 
 
 # Strengths

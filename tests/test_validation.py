@@ -303,6 +303,10 @@ WRONG = {
     "solver": ("lars", "", "CD ", 3, None, l1fast.CD),
     "fit_intercept": ("yes", None),
     "positive": ("yes", None),
+    "bounds": (3, "ab", np.array(3.0), (1,), (1, 2, 3), {0, 1}, (0.5, 1), (-1, -0.5), (np.nan, 1), (-1, np.nan),
+               (np.inf, np.inf), (-1, -np.inf), (-np.ones(P + 1), 1), (-1, np.ones(P - 1)), (-1, np.ones((P, 2))),
+               ("a", 1), (-1, ["a"] * P), (-1, 1j), (-1, np.ones(P) * 1j), (True, 1), (-1, {}), (10**400, 1),
+               (0, -np.eye(P)[3]), (np.eye(P)[3], 1)),
     "callback": (3, "print"),
     "sample_weight": (np.ones(N + 1), np.ones(N - 1), np.ones((N, 2)), 1.0, -np.eye(N)[3], np.zeros(N), ["a"] * N,
                       np.ones(N) * 1j),
@@ -322,6 +326,27 @@ def test_wrong_arguments(name, value, data):
         assert str(value) in message, message
     if name in VECTORS and np.ndim(value) == 1 and np.array_equal(value, -np.eye(len(value))[3]):
         assert re.search(r"\b3\b", message), message
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        ((np.eye(P)[3] / 4, None), ("lower", "coefficient 3", "0.25", "<= 0")),
+        ((None, -np.eye(P)[5] / 4), ("upper", "coefficient 5", "-0.25", ">= 0")),
+        ((0, np.where(np.arange(P) == 2, np.nan, 1)), ("bounds[1][2]", "nan")),
+        ((np.zeros(P + 1), None), ("bounds[0]", f"({P + 1},)", f"({P},)")),
+    ],
+)
+@pytest.mark.parametrize("ask", [l1fast.lam_max, lambda X, y, **options: l1fast.solve(X, y, LAM, **options)])
+def test_wrong_bounds_are_named(ask, bounds, said, data):
+    with pytest.raises(ValueError, match="bound") as caught:
+        ask(*data, bounds=bounds)
+    assert all(part in str(caught.value) for part in said), str(caught.value)
+
+
+def test_bounds_and_positive_are_not_mixed(data):
+    message = refused(*data, LAM, match="positive", positive=True, bounds=(0, 1))
+    assert "bounds" in message
 
 
 @pytest.mark.parametrize("settings", [l1fast.ISTA, l1fast.FISTA])

@@ -15,6 +15,7 @@ def check_matrix(
     sample_weight: NDArray[np.float64] | None = None,
     v: NDArray[np.float64] | None = None,
     moments: NDArray[np.float64] | None = None,
+    n_threads: int = 1,
 ) -> tuple[object | None, str, int]: ...
 def pack_problem(
     matrix: object,
@@ -26,6 +27,8 @@ def pack_problem(
     penalty_weight: NDArray[np.float64] | None,
     lam: float,
     l2: float,
-    positive: bool,
+    lower: NDArray[np.float64] | None,
+    upper: NDArray[np.float64] | None,
+    n_threads: int,
 ) -> object: ...
 def all_finite(v: NDArray[np.float64]) -> bool: ...

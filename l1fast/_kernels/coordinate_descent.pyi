@@ -12,7 +12,7 @@ def gram_descent(
     capsule: object,
     G: NDArray[np.float64],
     norm2: NDArray[np.float64],
-    weights: NDArray[np.float64],
+    penalties: NDArray[np.float64],
     w: NDArray[np.float64],
     g: NDArray[np.float64],
     loss: float,
@@ -29,5 +29,5 @@ def column_descent(
     g_set: NDArray[np.float64],
     w_set: NDArray[np.float64],
     norm2: NDArray[np.float64],
-    weights: NDArray[np.float64],
+    penalties: NDArray[np.float64],
 ) -> tuple[int, float]: ...

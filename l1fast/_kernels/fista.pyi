@@ -8,7 +8,6 @@ def iterate(
     vectors: NDArray[np.float64],
     q: NDArray[np.float64],
     scratch: NDArray[np.float64],
-    n_threads: int,
     lipschitz: float,
     lipschitz_bound: float,
     accelerate: bool,

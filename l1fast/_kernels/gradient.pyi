@@ -3,8 +3,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-HAS_OPENMP: bool
-
 def soft_threshold(x: NDArray[Any], threshold: float, out: NDArray[Any]) -> None: ...
 def gradient(
     capsule: object,
@@ -12,18 +10,23 @@ def gradient(
     q: NDArray[np.float64],
     g: NDArray[np.float64],
     scratch: NDArray[np.float64],
-    n_threads: int,
 ) -> float: ...
 def certify(
     capsule: object, w: NDArray[np.float64], g: NDArray[np.float64], loss: float
 ) -> tuple[float, float, float, float]: ...
-def apply(matrix: object, w: NDArray[np.float64], out: NDArray[np.float64]) -> None: ...
-def correlate(matrix: object, v: NDArray[np.float64], out: NDArray[np.float64]) -> None: ...
+def scratch_size(matrix: object, n_threads: int) -> int: ...
+def apply(
+    matrix: object, w: NDArray[np.float64], out: NDArray[np.float64], scratch: NDArray[np.float64], n_threads: int
+) -> None: ...
+def correlate(
+    matrix: object, v: NDArray[np.float64], out: NDArray[np.float64], scratch: NDArray[np.float64], n_threads: int
+) -> None: ...
 def column_norms2(
     matrix: object,
     sample_weight: NDArray[np.float64] | None,
     mean: NDArray[np.float64] | None,
     total_weight: float,
     out: NDArray[np.float64],
-    seen: NDArray[np.float64],
+    scratch: NDArray[np.float64],
+    n_threads: int,
 ) -> None: ...

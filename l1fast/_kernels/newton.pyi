@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 def step(
     capsule: object,
     G: NDArray[np.float64],
-    weights: NDArray[np.float64],
+    penalties: NDArray[np.float64],
     w: NDArray[np.float64],
     g: NDArray[np.float64],
     loss: float,
