@@ -139,7 +139,7 @@ def path(
     if asked is None:
         largest = critical_strength(problem)
         asked = largest * ratio ** (np.arange(count) / max(count - 1, 1)) if largest > 0.0 else np.zeros(1)
-    algorithm, reason = wanted or choose(problem)
+    algorithm, reason = wanted or choose(problem, cold=False)
     walk = Walk(problem, algorithm, algorithm.default_max_iter if most is None else most, tol, ridge, began, limit)
     if isinstance(algorithm, CD) and compressible(problem, algorithm, len(asked)):
         reason += "; compressed to the Gram matrix of all columns"

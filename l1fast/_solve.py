@@ -141,7 +141,7 @@ def solve(
     problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads))
     design = problem.design
     w = null_fit(problem) if start is None else _start(start, problem)
-    algorithm, reason = wanted or choose(problem)
+    algorithm, reason = wanted or choose(problem, cold=start is None)
 
     if problem.trivial:
         reason = "nothing to fit: y or every column of X is constant, or there is no column"
