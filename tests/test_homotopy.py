@@ -406,6 +406,16 @@ def test_auto_chooses_it_for_few_samples():
         assert f"{kept} x 30" in result.reason
 
 
+def test_a_path_keeps_to_coordinate_descent():
+    """Which carries its Gram matrix from strength to strength; asked for by name, the homotopy walks it too."""
+    X, y = problems.make(20, 60, density=1.0)
+    auto, asked = (l1fast.path(X, y, n_lams=8, tol=TOL, solver=solver) for solver in ("auto", "homotopy"))
+    assert (auto.solver, asked.solver) == ("cd", "homotopy")
+    assert auto.converged
+    assert asked.converged
+    np.testing.assert_allclose(asked.objectives, auto.objectives, rtol=1e-9)
+
+
 elements = st.one_of(st.integers(-2, 2).map(float), st.floats(-5, 5, width=32).filter(lambda x: abs(x) > 1e-3))
 
 

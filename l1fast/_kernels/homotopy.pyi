@@ -1,9 +1,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-def pack(
-    capsule: object, members: NDArray[np.intp], position: NDArray[np.int32], Z: NDArray[np.float64]
-) -> None: ...
+def pack(capsule: object, members: NDArray[np.intp], position: NDArray[np.int32], Z: NDArray[np.float64]) -> None: ...
 def follow(
     Z: NDArray[np.float64],
     floor: NDArray[np.float64],
