@@ -17,7 +17,7 @@ from l1fast._path import path
 from l1fast._prox import soft_threshold
 from l1fast._result import ConvergenceWarning, History, PathResult, PathState, Result, State, Status
 from l1fast._solve import lam_max, solve
-from l1fast._solvers import CD, FISTA, ISTA
+from l1fast._solvers import CD, FISTA, ISTA, Homotopy
 
 del _check
 
@@ -27,6 +27,7 @@ __all__ = [
     "ISTA",
     "ConvergenceWarning",
     "History",
+    "Homotopy",
     "PathResult",
     "PathState",
     "Result",

@@ -149,7 +149,7 @@ def path(
         asked = largest * ratio ** (np.arange(count) / max(count - 1, 1)) if largest > 0.0 else np.zeros(1)
     if not np.isfinite(ridge[0] + ridge[1] * float(asked[0])):
         raise ValueError(f"l2_ratio is {ridge[1]:g}, and l2 + l2_ratio * lam overflows at lam {asked[0]:g}; lower it")
-    algorithm, reason = wanted or choose(problem)
+    algorithm, reason = wanted or choose(problem, cold=False)
     algorithm = within_memory(algorithm, memory)
     walk = Walk(problem, algorithm, algorithm.default_max_iter if most is None else most, tol, ridge, began, limit)
     if isinstance(algorithm, CD) and compressible(problem, algorithm, len(asked)):

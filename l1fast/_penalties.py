@@ -47,6 +47,13 @@ class ElasticNet:
         terms = self.lam * np.abs(w) + 0.5 * self.l2 * w * w
         return float(terms.sum() if self.weights is None else self.weights @ terms)
 
+    @property
+    def positive(self) -> bool:
+        """Whether the bounds are 0 and infinity for every coefficient."""
+        if self.lower is None or self.upper is None:
+            return False
+        return not self.lower.any() and bool(np.isposinf(self.upper).all())
+
     def bounds(self, features: NDArray[np.intp]) -> tuple[Vector, Vector]:
         """(lower, upper) of those features."""
         if self.lower is None or self.upper is None:

@@ -104,9 +104,11 @@ class Result:
     status : Status
         Why the solve ended.
     n_iter : int
-        Outer steps (proximal-gradient steps for ista and fista, working sets for cd).
+        Outer steps (proximal-gradient steps for ista and fista, working sets for cd, stretches of the
+        path for homotopy).
     n_epochs : int
-        Passes over the working set (cd); equal to the passes over X for ista and fista.
+        Passes over the working set (cd); breakpoints of the path (homotopy); equal to the passes over X for ista
+        and fista.
     seconds : float
         Wall-clock time of the whole call, validation and certificate included.
     solver, reason : str

@@ -68,7 +68,7 @@ def solve(
         L1 strength >= 0, in units of X.T @ y. At `lam_max` and above all penalised coefficients are 0.
     l2 : float
         Strength of the squared penalty >= 0, in units of X.T @ X.
-    solver : {"auto", "cd", "fista", "ista"} or a settings object such as ``FISTA(step="lipschitz")``
+    solver : {"auto", "cd", "homotopy", "fista", "ista"} or a settings object such as ``FISTA(step="lipschitz")``
     tol : float
         Relative duality gap to reach; see ``Result.dual_gap``.
     max_iter : int, optional
@@ -148,7 +148,7 @@ def solve(
     problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads))
     design = problem.design
     w = null_fit(problem) if start is None else _start(start, problem)
-    algorithm, reason = wanted or choose(problem)
+    algorithm, reason = wanted or choose(problem, cold=start is None)
     algorithm = within_memory(algorithm, memory)
 
     if problem.trivial:

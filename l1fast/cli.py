@@ -167,7 +167,7 @@ def _parser() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
         add("--time-limit", type=_number(float, 0, open_end=True), metavar="S", help="seconds of solving at most")
         add("--max-iter", type=_number(int, 0), metavar="N", help=f"iterations at most{each}")
         add("--l2", type=_number(float, 0), default=0.0, metavar="A", help="strength of the squared term (default: 0)")
-        add("--solver", choices=("auto", "ista", "fista", "cd"), default="auto", help="(default: auto)")
+        add("--solver", choices=("auto", "ista", "fista", "cd", "homotopy"), default="auto", help="(default: auto)")
         add("--intercept", action=argparse.BooleanOptionalAction, default=False, help="fit an unpenalised intercept")
         add("--positive", action="store_true", help="allow no negative coefficient")
         add("--quiet", action="store_true", help="print no text and no progress; errors and warnings remain")

@@ -146,12 +146,12 @@ def test_default_strength(problem, capsys):
     assert found["intercept"] == 0
 
 
-@pytest.mark.parametrize("solver", ["auto", "ista", "fista", "cd"])
+@pytest.mark.parametrize("solver", ["auto", "ista", "fista", "cd", "homotopy"])
 def test_solvers(problem, capsys, solver):
     arguments = ["--json", "--solver", solver, "--threads", "1", "--lam-ratio", "0.1"]
     assert cli.main(["solve", str(problem[0]), *arguments]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["solver"] in (("ista", "fista", "cd") if solver == "auto" else (solver,))
+    assert found["solver"] == ("homotopy" if solver == "auto" else solver)
 
 
 def test_the_shipped_example(tmp_path):
