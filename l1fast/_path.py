@@ -41,6 +41,9 @@ Vector = NDArray[np.float64]
 SMALLEST_RATIO = 1e-3
 """Last strength of a path as a part of lam_max, when nothing is said."""
 
+STRENGTHS_AHEAD = 4
+"""Strengths for which columns are added to the working set at once."""
+
 PASSES_FOR_GRAM = 60
 """Strengths for which one row of a Gram matrix costs less than the reads of X that it saves; see `compressible`."""
 
@@ -257,15 +260,25 @@ class Walk:
         return monitor.status
 
     def screen(self, lam: float) -> None:
-        """Add the columns that the sequential strong rule cannot leave out: |c_j| >= v_j (2 lam - last lam)."""
+        """Add the columns that the sequential strong rule cannot leave out: |c_j| >= v_j (2 lam - last lam).
+
+        When there are some, those likely to come at the next strengths are added too: one read of X makes their
+        part of the Gram matrix.
+        """
         point, working = self.carry.point, self.carry.working
-        if point is None or working is None or not np.isfinite(self.lam):
+        if point is None or working is None or not np.isfinite(self.lam) or not isinstance(self.algorithm, CD):
             return
         weights = self.problem.penalty.weights
-        slope = self.problem.penalty.pull(-point.g)
-        likely = np.flatnonzero(slope > (2.0 * lam - self.lam) * (1.0 if weights is None else weights))
-        if isinstance(self.algorithm, CD) and len(likely) + len(working.members) <= self.algorithm.gram_limit:
-            working.add(likely)
+        pull = self.problem.penalty.pull(-point.g)
+        pull[working.inside != 0] = 0.0
+        scale = 1.0 if weights is None else weights
+        likely = np.flatnonzero(pull > (2.0 * lam - self.lam) * scale)
+        if likely.size:
+            soon = np.flatnonzero(pull > lam * (lam / self.lam) ** STRENGTHS_AHEAD * scale)
+            for more in (soon, likely):
+                if len(more) + len(working.members) <= self.algorithm.gram_limit:
+                    working.add(more)
+                    break
 
     def result(self, lams: Vector, status: Status, reason: str) -> PathResult:
         """All that was found."""
