@@ -231,6 +231,9 @@ def contestants(run: tables.Run) -> Iterator[str]:
 
 
 def everyone(run: tables.Run) -> list[str]:
+    unknown = set(run.settings.peers or ()) - set(peers.ALL)
+    if unknown:
+        raise ValueError(f"unknown peers {', '.join(sorted(unknown))}; known: {', '.join(peers.ALL)}")
     return run.settings.peers or list(peers.ALL)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib as mpl
 import peers
 from matplotlib import pyplot as plt
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 mpl.use("Agg")
 
@@ -46,7 +46,10 @@ def figure(name: str, panels: dict[float, dict[str, list[tuple[float, float]]]])
             ax.loglog(*zip(*points, strict=True), look["marker"], color=look["color"], markersize=2.5, alpha=0.35)
             ax.loglog(*zip(*unbeaten(points), strict=True), label=peer, **look)
         ax.grid(visible=True, which="major", alpha=0.3)
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter("{x:g}")
         ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.tick_params(axis="x", labelsize="small", labelrotation=30)
         ax.set_xlabel("seconds")
         ax.set_title("whole path" if path else f"lam = {r:g} lam_max")
     axes[0, 0].set_ylabel("largest relative gap" if path else "relative gap")

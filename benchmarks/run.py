@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -46,6 +47,7 @@ def main() -> int:
     import measure
     import tables
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what ends the run ends its children too
     run = tables.Run(args, tables.SMOKE if args.smoke else tables.WHOLE)
     machine = measure.machine(args.threads)
     document = ["# Results\n", *(f"- {name}: {value}" for name, value in machine.items()), ""]
