@@ -24,6 +24,7 @@ from l1fast._problem import Certificate, Problem
 from l1fast._result import ConvergenceWarning, PathCallback, PathResult, PathState, Status
 from l1fast._solve import (
     CURES,
+    MOST_ITERATIONS,
     Bounds,
     critical_strength,
     make_problem,
@@ -31,14 +32,18 @@ from l1fast._solve import (
     read_penalty,
     read_solver,
     run_certified,
+    within_memory,
 )
-from l1fast._solvers import CD, Carry, Monitor, Outcome, Solver, WorkingSet, choose
+from l1fast._solvers import CD, EPS, Carry, Monitor, Outcome, Solver, WorkingSet, choose
 from l1fast._validation import as_count, as_flag, as_number, as_storage, as_thread_count, as_vector
 
 Vector = NDArray[np.float64]
 
 SMALLEST_RATIO = 1e-3
 """Last strength of a path as a part of lam_max, when nothing is said."""
+
+STRENGTHS_AHEAD = 4
+"""Strengths for which columns are added to the working set at once."""
 
 PASSES_FOR_GRAM = 60
 """Strengths for which one row of a Gram matrix costs less than the reads of X that it saves; see `compressible`."""
@@ -64,6 +69,7 @@ def path(
     bounds: Bounds | None = None,
     positive: bool = False,
     n_threads: int | None = None,
+    memory_limit: int | None = None,
     on_progress: PathCallback | None = None,
 ) -> PathResult:
     """Solve the Lasso or elastic net at many strengths, each to a certified duality gap.
@@ -72,7 +78,7 @@ def path(
 
     Parameters
     ----------
-    X, y, solver, tol, fit_intercept, penalty_weights, sample_weight, bounds, positive, n_threads
+    X, y, solver, tol, fit_intercept, penalty_weights, sample_weight, bounds, positive, n_threads, memory_limit
         As in `solve`.
     lams : array-like, optional
         Strengths >= 0 in any order; they are solved from the largest down. Default: n_lams values from `lam_max` to
@@ -130,8 +136,10 @@ def path(
     if on_progress is not None and not callable(on_progress):
         raise TypeError(f"on_progress must be callable, got {on_progress!r}")
     asked = None if lams is None else -np.sort(-as_vector("lams", lams, np.size(lams), least=0.0))
-    wanted = read_solver(solver)
-    most = None if max_iter is None else as_count("max_iter", max_iter)
+    if asked is not None and not asked.size:
+        raise ValueError("lams is empty; give at least one strength, or None for the default ones")
+    wanted, memory = read_solver(solver), None if memory_limit is None else as_count("memory_limit", memory_limit)
+    most = None if max_iter is None else min(as_count("max_iter", max_iter), MOST_ITERATIONS)
     storage = as_storage(X)
     smallest = 1.0 if asked is None else float(asked.min(initial=1.0))
     penalty = read_penalty(smallest, 0.0, penalty_weights, bounds, as_flag("positive", positive), storage.shape[1])
@@ -139,11 +147,15 @@ def path(
     if asked is None:
         largest = critical_strength(problem)
         asked = largest * ratio ** (np.arange(count) / max(count - 1, 1)) if largest > 0.0 else np.zeros(1)
+    if not np.isfinite(ridge[0] + ridge[1] * float(asked[0])):
+        raise ValueError(f"l2_ratio is {ridge[1]:g}, and l2 + l2_ratio * lam overflows at lam {asked[0]:g}; lower it")
     algorithm, reason = wanted or choose(problem, cold=False)
+    algorithm = within_memory(algorithm, memory)
     walk = Walk(problem, algorithm, algorithm.default_max_iter if most is None else most, tol, ridge, began, limit)
     if isinstance(algorithm, CD) and compressible(problem, algorithm, len(asked)):
-        reason += "; compressed to the Gram matrix of all columns"
         walk.compress()
+    if walk.compressed is not None:
+        reason += "; compressed to the Gram matrix of all columns"
     status = Status.CONVERGED
     for k, lam in enumerate(map(float, asked)):
         last = k == len(asked) - 1
@@ -224,7 +236,8 @@ class Walk:
         problem, monitor = self.problem.with_strength(lam, self.ridge[0] + self.ridge[1] * lam), self.monitor()
         start = null_fit(problem) if self.w is None else self.w
         answer = None
-        if self.compressed is not None and not last:
+        free = problem.penalty.unpenalised(len(start)).size  # all are at lam = 0; a gradient does not certify that
+        if self.compressed is not None and not (last or free or self.max_iter == 0):
             answer = descend_compressed(problem, self.compressed, start, monitor)
         if answer is None:
             monitor = self.monitor()
@@ -250,15 +263,25 @@ class Walk:
         return monitor.status
 
     def screen(self, lam: float) -> None:
-        """Add the columns that the sequential strong rule cannot leave out: |c_j| >= v_j (2 lam - last lam)."""
+        """Add the columns that the sequential strong rule cannot leave out: |c_j| >= v_j (2 lam - last lam).
+
+        When there are some, those likely to come at the next strengths are added too: one read of X makes their
+        part of the Gram matrix.
+        """
         point, working = self.carry.point, self.carry.working
-        if point is None or working is None or not np.isfinite(self.lam):
+        if point is None or working is None or not np.isfinite(self.lam) or not isinstance(self.algorithm, CD):
             return
         weights = self.problem.penalty.weights
-        slope = self.problem.penalty.pull(-point.g)
-        likely = np.flatnonzero(slope > (2.0 * lam - self.lam) * (1.0 if weights is None else weights))
-        if isinstance(self.algorithm, CD) and len(likely) + len(working.members) <= self.algorithm.gram_limit:
-            working.add(likely)
+        pull = self.problem.penalty.pull(-point.g)
+        pull[working.inside != 0] = 0.0
+        scale = 1.0 if weights is None else weights
+        likely = np.flatnonzero(pull > (2.0 * lam - self.lam) * scale)
+        if likely.size:
+            soon = np.flatnonzero(pull > lam * (lam / self.lam) ** STRENGTHS_AHEAD * scale)
+            for more in (soon, likely):
+                if len(more) + len(working.members) <= self.algorithm.gram_limit:
+                    working.add(more)
+                    break
 
     def result(self, lams: Vector, status: Status, reason: str) -> PathResult:
         """All that was found."""
@@ -291,11 +314,34 @@ def descend_compressed(
     for share in (0.5, 0.05, 0.005, 0.0):
         g, loss, rounding = working.gradient(problem, w)
         certificate = problem.certify(w, g, loss)
+        rounding += unseen_rounding(problem, w, g)
         certificate = certificate._replace(gap=certificate.gap + rounding)
         if rounding > 0.25 * monitor.target or monitor(0, certificate.objective, certificate.gap, w):
             break
         epochs += working.descend(problem, w, g, loss, share * monitor.target, monitor)
     return (Outcome(w, 1, epochs), certificate) if monitor.status is Status.CONVERGED else None
+
+
+def unseen_rounding(problem: Problem, w: Vector, g: Vector) -> float:
+    """What rounding may add to the gap beyond what `WorkingSet.gradient` counts.
+
+    X'y is summed over X as it is stored, so the offset of a column errs too, by some eps sqrt(n) |offset_j| ||y||. And
+    an error that raises the largest |c_j| / (lam v_j) shrinks the dual point, which costs lam sum_j v_j |w_j| in all.
+    """
+    n, p = problem.shape
+    penalty, size = problem.penalty, np.abs(w)
+    norm, null_norm = np.sqrt(problem.norm2), np.sqrt(2.0 * problem.datafit.null_loss)
+    offset = np.zeros(p) if problem.mean is None else np.sqrt(problem.datafit.total_weight) * np.abs(problem.mean)
+    unit = EPS * np.sqrt(n)
+    by_offset = unit * offset * null_norm
+    rounding = float(size @ by_offset)
+    if penalty.lam > 0.0:
+        strength = penalty.lam * (np.ones(p) if penalty.weights is None else penalty.weights)
+        error = by_offset + unit * norm * (float(size @ norm) + null_norm)
+        pull = penalty.pull(-g)
+        shrink = ((pull + error) / strength).max(initial=0.0) - (pull / strength).max(initial=0.0)
+        rounding += float(shrink) * float(strength @ size)
+    return rounding
 
 
 def _advice(result: PathResult, n_lams: int) -> str:

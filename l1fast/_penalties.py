@@ -37,6 +37,11 @@ class ElasticNet:
             return np.arange(n_features if self.lam == 0.0 and self.l2 == 0.0 else 0)
         return np.flatnonzero((self.lam * weights == 0.0) & (self.l2 * weights == 0.0))
 
+    @property
+    def uniform(self) -> bool:
+        """Whether it is lam ||w||_1 alone, the same for all coefficients and both signs."""
+        return self.l2 == 0.0 and self.weights is None and self.lower is None
+
     def value(self, w: Vector) -> float:
         """The penalty at w."""
         terms = self.lam * np.abs(w) + 0.5 * self.l2 * w * w

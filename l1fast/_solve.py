@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from l1fast._design import Storage
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, ConvergenceWarning, History, Result, Status
-from l1fast._solvers import Carry, Monitor, Outcome, Solver, choose, named
+from l1fast._solvers import CD, Carry, Homotopy, Monitor, Outcome, Solver, choose, named
 from l1fast._threads import worthwhile
 from l1fast._validation import as_bounds, as_count, as_flag, as_number, as_storage, as_thread_count, as_vector, measured
 
@@ -49,6 +50,7 @@ def solve(
     bounds: Bounds | None = None,
     start: ArrayLike | Result | None = None,
     n_threads: int | None = None,
+    memory_limit: int | None = None,
     callback: Callback | None = None,
     history: bool = False,
 ) -> Result:
@@ -90,6 +92,10 @@ def solve(
         Threads at most; small problems use one. Default: the environment variable L1FAST_NUM_THREADS, else
         OMP_NUM_THREADS, else 1 in a thread other than the main one and in a process of multiprocessing, else all
         cores that this process may use.
+    memory_limit : int, optional
+        Bytes that Gram matrices and copies of X may take on top of X and some vectors; where more is needed, FISTA
+        finishes the solve. Conversions that X itself needs are not counted. Default: no more than about 100 MB for
+        Gram matrices, and two copies of a sparse X (one of a dense X) where the support is large.
     callback : callable, optional
         Called with a `State` at every check; return True to stop.
     history : bool
@@ -129,6 +135,7 @@ def solve(
     began = time.perf_counter()
     tol = as_number("tol", tol)
     keep = as_flag("history", history)
+    memory = None if memory_limit is None else as_count("memory_limit", memory_limit)
     limit = None if time_limit is None else as_number("time_limit", time_limit)
     most = None if max_iter is None else min(as_count("max_iter", max_iter), MOST_ITERATIONS)
     wanted = read_solver(solver)
@@ -142,6 +149,7 @@ def solve(
     design = problem.design
     w = null_fit(problem) if start is None else _start(start, problem)
     algorithm, reason = wanted or choose(problem, cold=start is None)
+    algorithm = within_memory(algorithm, memory)
 
     if problem.trivial:
         reason = "nothing to fit: y or every column of X is constant, or there is no column"
@@ -261,6 +269,13 @@ TINY_SQUARE = 1e-200
 def read_solver(solver: str | Solver) -> tuple[Solver, str] | None:
     """The solver asked for and why, or None: the problem decides."""
     return None if isinstance(solver, str) and solver == "auto" else named(solver)
+
+
+def within_memory(algorithm: Solver, memory_limit: int | None) -> Solver:
+    """The solver held to memory_limit; those that keep a few vectors need no holding."""
+    if memory_limit is not None and isinstance(algorithm, CD | Homotopy):
+        return replace(algorithm, memory_limit=memory_limit)
+    return algorithm
 
 
 def read_penalty(

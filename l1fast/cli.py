@@ -1,4 +1,4 @@
-"""The command line: `l1fast solve`, `l1fast bench`, `l1fast info`.
+"""The command line: `l1fast solve`, `l1fast path`, `l1fast bench`, `l1fast info`.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 solved to tol, 1 solved but not to tol, 2 wrong usage or
 input, 130 interrupted, 141 the reader of the output has gone. Whatever needs NumPy is imported inside the verbs.
@@ -21,7 +21,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 if TYPE_CHECKING:
-    from l1fast._result import Result, State
+    from l1fast._result import PathResult, PathState, Result, State
     from l1fast.io import Dataset
 
 __all__ = ["main"]
@@ -31,6 +31,8 @@ CONVERGED, NOT_TO_TOL, BAD_INPUT, INTERRUPTED, CLOSED_PIPE = 0, 1, 2, 130, 141  
 LAM_RATIO = 0.01
 TOL = 1e-6  # of solve()
 TOP = 15
+N_LAMS, PATH_RATIO = 100, 1e-3  # of path()
+ROWS = 10
 BENCH_TIME_LIMIT = 60.0
 BENCH_RUNS = 3  # the best of so many, for contenders that are done within BENCH_QUICK seconds
 BENCH_QUICK = 1.0
@@ -44,6 +46,12 @@ example:
 
 The objective is 1/2 ||y - Xw - b||^2 + lam ||w||_1 + l2/2 ||w||^2. The gap is divided by the objective of the best
 constant, so tol has no unit. Exit codes: 0 solved to tol, 1 not to tol, 2 wrong usage or input, 130 interrupted."""
+PATH_EXAMPLE = """\
+example:
+  l1fast path words.npz --n-lams 50 --lam-ratio 0.01 --out coefficients.npz
+
+The strengths fall from lam_max, evenly spaced in the logarithm. explained is 1 - loss / loss of the best constant.
+scipy.sparse.load_npz reads the coefficients, one column a strength; numpy.load has the rest. Exit codes as of solve."""
 BENCH_EXAMPLE = """\
 example:
   l1fast bench words.npz --lam-ratio 0.05 --tol 1e-8
@@ -71,16 +79,17 @@ def _nearest(word: str, words: Sequence[str]) -> str:
     return f"; did you mean {found[0]}?" if found else ""
 
 
-def _number(kind: type, minimum: float, *, open_end: bool = False) -> Callable[[str], Any]:
+def _number(kind: type, minimum: float, *, open_end: bool = False, maximum: float = math.inf) -> Callable[[str], Any]:
     """A converter for argparse: a finite number not below (or, with open_end, above) the minimum."""
     noun = ("an integer" if kind is int else "a number") + (f" > {minimum:g}" if open_end else f" >= {minimum:g}")
+    noun += f" and <= {maximum:g}" * (maximum < math.inf)
 
     def convert(text: str) -> Any:
         try:
             value = kind(text)
         except ValueError:
             value = math.nan
-        if not math.isfinite(value) or value < minimum or (open_end and value == minimum):
+        if not (math.isfinite(value) and minimum <= value <= maximum) or (open_end and value == minimum):
             raise argparse.ArgumentTypeError(f"must be {noun}, not {text!r}")
         return value
 
@@ -114,30 +123,36 @@ def _parser() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
         return added
 
     solve = verb("solve", _solve, "read a file, solve, print the strongest coefficients", SOLVE_EXAMPLE)
+    path = verb("path", _path, "read a file, solve at many strengths, print how the fit grows", PATH_EXAMPLE)
     bench = verb("bench", _bench, "time the solvers against FISTA and ISTA in plain NumPy", BENCH_EXAMPLE)
     info = verb("info", _info, "print versions and threads, for a bug report", "example:\n  l1fast info")
 
-    for added in (solve, bench):
+    for added in (solve, path, bench):
         add = added.add_argument
         add("file", metavar="FILE", help=".npz, .npy, .mtx, svmlight text, .csv or .tsv; text may be .gz, .bz2 or .xz")
         add("--target", metavar="FILE", help="y: .npy, .csv, .txt or .mtx with one column, if FILE holds none")
         add("--target-column", metavar="NAME", help="column of a table that holds y (default: the last)")
     solve.add_argument("--lam", type=_number(float, 0), metavar="L", help="strength, in units of X.T @ y")
+    path.add_argument(
+        "--n-lams", type=_number(int, 1), default=N_LAMS, metavar="N", help="number of strengths (default: %(default)s)"
+    )
+    path.add_argument(
+        "--lam-ratio",
+        type=_number(float, 0, open_end=True, maximum=1),
+        default=PATH_RATIO,
+        metavar="R",
+        help="last strength as a fraction of lam_max, from where on all coefficients are 0 (default: %(default)s)",
+    )
     for added in (solve, bench):
-        add = added.add_argument
-        add(
+        added.add_argument(
             "--lam-ratio",
             type=_number(float, 0),
             metavar="R",
             help=f"strength as a fraction of lam_max, from where on all coefficients are 0 (default: {LAM_RATIO})",
         )
-        add(
-            "--tol",
-            type=_number(float, 0),
-            default=TOL,
-            metavar="T",
-            help="relative gap (default: %(default)s)",
-        )
+    for added in (solve, path, bench):
+        add = added.add_argument
+        add("--tol", type=_number(float, 0), default=TOL, metavar="T", help="relative gap (default: %(default)s)")
         add("--threads", type=_number(int, 1), metavar="N", help="threads to use" + " (default: 1)" * (added is bench))
         add("--json", action="store_true", help="print one JSON object in place of text")
     bench.add_argument(
@@ -147,17 +162,23 @@ def _parser() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
         metavar="S",
         help="seconds for each contender (default: %(default)g)",
     )
+    for added in (solve, path):
+        add, each = added.add_argument, " for each strength" * (added is path)
+        add("--time-limit", type=_number(float, 0, open_end=True), metavar="S", help="seconds of solving at most")
+        add("--max-iter", type=_number(int, 0), metavar="N", help=f"iterations at most{each}")
+        add("--l2", type=_number(float, 0), default=0.0, metavar="A", help="strength of the squared term (default: 0)")
+        add("--solver", choices=("auto", "ista", "fista", "cd", "homotopy"), default="auto", help="(default: auto)")
+        add("--intercept", action=argparse.BooleanOptionalAction, default=False, help="fit an unpenalised intercept")
+        add("--positive", action="store_true", help="allow no negative coefficient")
+        add("--quiet", action="store_true", help="print no text and no progress; errors and warnings remain")
     add = solve.add_argument
-    add("--time-limit", type=_number(float, 0, open_end=True), metavar="S", help="seconds of solving at most")
-    add("--max-iter", type=_number(int, 0), metavar="N", help="iterations at most")
-    add("--l2", type=_number(float, 0), default=0.0, metavar="A", help="strength of the squared term (default: 0)")
-    add("--solver", choices=("auto", "ista", "fista", "cd", "homotopy"), default="auto", help="(default: auto)")
-    add("--intercept", action=argparse.BooleanOptionalAction, default=False, help="fit an unpenalised intercept")
-    add("--positive", action="store_true", help="allow no negative coefficient")
     add("--top", type=_number(int, 0), default=TOP, metavar="K", help="coefficients to print (default: %(default)s)")
     add("--out", metavar="FILE", help="write the result to a .npz, .csv or .json file")
-    add("--quiet", action="store_true", help="print no text and no progress; errors and warnings remain")
-    return parser, {"solve": solve, "bench": bench, "info": info}
+    add = path.add_argument
+    add("--l2-ratio", type=_number(float, 0), default=0.0, metavar="A", help="squared term, times lam (default: 0)")
+    add("--rows", type=_number(int, 0), default=ROWS, metavar="K", help="strengths to print (default: %(default)s)")
+    add("--out", metavar="FILE", help="write all coefficients and gaps to a .npz or .json file")
+    return parser, {"solve": solve, "path": path, "bench": bench, "info": info}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -249,9 +270,10 @@ def _one_line_warnings() -> Iterator[None]:
 
 
 class _Progress:
-    """A callback for `solve` that shows on stderr where a long solve stands."""
+    """A callback that shows on stderr where a long solve or path stands, in the words of `describe`."""
 
-    def __init__(self) -> None:
+    def __init__(self, describe: Callable[[Any], str]) -> None:
+        self.describe = describe
         self.due = PROGRESS_AFTER
         self.opened = False
         self.live: Any = None  # rich's status line
@@ -263,15 +285,14 @@ class _Progress:
         if self.live is not None:
             self.live.stop()
 
-    def __call__(self, state: State) -> None:
+    def __call__(self, state: State | PathState) -> None:
         if state.seconds < self.due:
             return
         if not self.opened:
             self.opened = True
             self._open()
         text = (
-            f"iteration {state.iteration:,}, gap {state.dual_gap:.1e}, support {state.support_size:,}, "
-            f"{state.seconds:.1f} s"
+            f"{self.describe(state)}, gap {state.dual_gap:.1e}, support {state.support_size:,}, {state.seconds:.1f} s"
         )
         if self.live is None:
             print(text, file=sys.stderr, flush=True)
@@ -293,6 +314,12 @@ class _Progress:
             self.live.start()
 
 
+def _progress(
+    arguments: argparse.Namespace, describe: Callable[[Any], str]
+) -> AbstractContextManager[_Progress | None]:
+    return nullcontext() if arguments.quiet else _Progress(describe)
+
+
 def _read(arguments: argparse.Namespace) -> tuple[Dataset, float]:
     """The data set and the seconds it took."""
     from l1fast.io import read
@@ -302,26 +329,32 @@ def _read(arguments: argparse.Namespace) -> tuple[Dataset, float]:
     return data, time.perf_counter() - start
 
 
+def _check_out(arguments: argparse.Namespace, suffixes: tuple[str, ...]) -> None:
+    """Refuse, before anything is read, an --out that could not be written or would overwrite the input."""
+    from l1fast.io import check_output
+
+    if arguments.out is None:
+        return
+    check_output(arguments.out, suffixes)
+    paths = (arguments.out, arguments.file)
+    if all(map(os.path.exists, paths)) and os.path.samefile(*paths):
+        raise _UsageError(f"--out {arguments.out} would overwrite the input; choose another name")
+
+
 def _solve(arguments: argparse.Namespace) -> int:
-    from l1fast.io import check_output, result_as_dict, write_result
+    from l1fast.io import OUTPUT_SUFFIXES, result_as_dict, write_result
 
     if arguments.lam is not None and arguments.lam_ratio is not None:
         raise _UsageError("both --lam and --lam-ratio are given; give one of them")
-    if arguments.out is not None:
-        check_output(arguments.out)
-        paths = (arguments.out, arguments.file)
-        if all(map(os.path.exists, paths)) and os.path.samefile(*paths):
-            raise _UsageError(f"--out {arguments.out} would overwrite the input; choose another name")
+    _check_out(arguments, OUTPUT_SUFFIXES)
     data, read_seconds = _read(arguments)
 
     import l1fast
     from l1fast._validation import as_design, as_thread_count
 
     options = {"fit_intercept": arguments.intercept, "positive": arguments.positive}
-    with _one_line_warnings(), nullcontext() if arguments.quiet else _Progress() as progress:
-        X = as_design(
-            data.X, as_thread_count(arguments.threads)
-        )  # checked and, if need be, converted once for both calls
+    with _one_line_warnings(), _progress(arguments, lambda s: f"iteration {s.iteration:,}") as progress:
+        X = as_design(data.X, as_thread_count(arguments.threads))  # checked and converted once for both calls
         lam_max = l1fast.lam_max(X, data.y, **options)
         ratio = LAM_RATIO if arguments.lam_ratio is None else arguments.lam_ratio
         result = l1fast.solve(
@@ -372,10 +405,9 @@ def _print_report(
     about = _describe(data)
     ratio = _fraction(result.lam, lam_max)
     rows = [
-        ("file", f"{data.source} ({data.format})"),
-        ("X", f"{about['n_samples']:,} x {about['n_features']:,}, {about['dtype']}, {_density(about)}"),
+        *_data_rows(data, about),
         ("lam", f"{result.lam:.6g}" + ("" if ratio is None else f" ({ratio:.4g} of lam_max {lam_max:.6g})")),
-        ("status", f"{result.status.name.lower().replace('_', ' ')}: {result.status.value}"),
+        _status_row(result),
         ("objective", f"{result.objective:.9g}"),
         ("dual gap", f"{result.dual_gap:.2e} (certified, relative; tol {result.tol:g})"),
         ("violation", f"{result.violation:.2e} (distance to the optimality condition)"),
@@ -389,8 +421,7 @@ def _print_report(
         rows.append(("intercept", f"{result.intercept:+.6g}"))
     if arguments.out is not None:
         rows.append(("written", arguments.out))
-    for name, text in rows:
-        print(f"{name:<11}{_printable(text)}")
+    _print_rows(rows)
 
     by_size = abs(result.coef[result.support]).argsort(kind="stable")[::-1][: arguments.top]
     if not len(by_size):
@@ -403,9 +434,99 @@ def _print_report(
         print(f"{name:<{width}}  {result.coef[j]:+.6g}")
 
 
+def _data_rows(data: Dataset, about: dict[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("file", f"{data.source} ({data.format})"),
+        ("X", f"{about['n_samples']:,} x {about['n_features']:,}, {about['dtype']}, {_density(about)}"),
+    ]
+
+
+def _status_row(result: Result | PathResult) -> tuple[str, str]:
+    return ("status", f"{result.status.name.lower().replace('_', ' ')}: {result.status.value}")
+
+
+def _print_rows(rows: list[tuple[str, str]]) -> None:
+    for name, text in rows:
+        print(f"{name:<11}{_printable(text)}")
+
+
 def _density(about: dict[str, Any]) -> str:
     density = about["density"]
     return f"{about['stored']:,} stored entries" + ("" if density is None else f" (density {density:.3g})")
+
+
+# ---------------------------------------------------------------- path
+
+
+def _path(arguments: argparse.Namespace) -> int:
+    from l1fast.io import PATH_SUFFIXES, path_as_dict, write_path
+
+    _check_out(arguments, PATH_SUFFIXES)
+    data, read_seconds = _read(arguments)
+
+    import l1fast
+
+    with (
+        _one_line_warnings(),
+        _progress(arguments, lambda s: f"strength {s.index + 1:,} of {s.n_lams:,}") as progress,
+    ):
+        result = l1fast.path(
+            data.X,
+            data.y,
+            n_lams=arguments.n_lams,
+            lam_min_ratio=arguments.lam_ratio,
+            l2=arguments.l2,
+            l2_ratio=arguments.l2_ratio,
+            solver=arguments.solver,
+            tol=arguments.tol,
+            max_iter=arguments.max_iter,
+            time_limit=arguments.time_limit,
+            fit_intercept=arguments.intercept,
+            positive=arguments.positive,
+            n_threads=arguments.threads,
+            on_progress=progress,
+        )
+    if arguments.out is not None:
+        write_path(result, arguments.out, data.feature_names)
+    if arguments.json:
+        report = _describe(data) | {"lam_max": float(result.lams[0]), "read_seconds": read_seconds}
+        print(json.dumps(report | path_as_dict(result, data.feature_names), allow_nan=False))
+    elif not arguments.quiet:
+        _print_path(data, result, read_seconds, arguments)
+    return CONVERGED if result.converged else NOT_TO_TOL
+
+
+def _print_path(data: Dataset, result: PathResult, read_seconds: float, arguments: argparse.Namespace) -> None:
+    import numpy as np
+
+    about, count = _describe(data), len(result)
+    df, lam_max = result.df, float(result.lams[0])
+    rows = [
+        *_data_rows(data, about),
+        ("lams", f"{count:,} from lam_max {lam_max:.6g} to {result.lams[-1]:.6g}"),
+        _status_row(result),
+        ("dual gap", f"at most {result.dual_gaps.max():.2e} (certified, relative; tol {result.tol:g})"),
+        ("violation", f"at most {result.violations.max():.2e} (distance to the optimality condition)"),
+        ("support", f"up to {df.max():,} of {about['n_features']:,} features"),
+        ("solver", f"{result.solver}, {result.n_iter.sum():,} iterations; {result.reason}"),
+        ("seconds", f"{read_seconds:.3g} reading, {result.seconds[-1]:.3g} solving"),
+    ]
+    if result.conversion:
+        rows.append(("conversion", result.conversion))
+    if arguments.out is not None:
+        rows.append(("written", arguments.out))
+    _print_rows(rows)
+
+    shown = np.unique(np.linspace(0, count - 1, min(arguments.rows, count)).round().astype(int)).tolist()
+    if not shown:
+        return
+    print(f"\n{'lam':>11}  {'lam / lam_max':>13}  {'support':>9}  {'explained':>9}  {'gap':>8}  {'seconds':>8}")
+    for k in shown:
+        ratio = _fraction(float(result.lams[k]), lam_max)
+        print(
+            f"{result.lams[k]:>11.6g}  {'-' if ratio is None else f'{ratio:.4g}':>13}  {df[k]:>9,}  "
+            f"{result.deviance_explained[k]:>9.4f}  {result.dual_gaps[k]:>8.1e}  {result.seconds[k]:>8.3g}"
+        )
 
 
 # ---------------------------------------------------------------- bench

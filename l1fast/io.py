@@ -1,4 +1,4 @@
-"""Reading X, y and feature names from files, and writing a Result.
+"""Reading X, y and feature names from files, and writing a Result or PathResult.
 
 A file is recognised by its first bytes, then by its extension. Nothing is unpickled, and no count that a file
 announces is believed before it is held against the size of the file. Whatever is wrong with a file ends in a
@@ -13,6 +13,7 @@ import bz2
 import csv
 import gzip
 import io
+import itertools
 import json
 import lzma
 import math
@@ -20,7 +21,7 @@ import os
 import re
 import zipfile
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +31,19 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from l1fast._result import Result
+from l1fast._result import PathResult, Result
 
-__all__ = ["Dataset", "FileError", "check_output", "read", "result_as_dict", "write_result"]
+__all__ = [
+    "PATH_SUFFIXES",
+    "Dataset",
+    "FileError",
+    "check_output",
+    "path_as_dict",
+    "read",
+    "result_as_dict",
+    "write_path",
+    "write_result",
+]
 
 BLOCK = 1 << 20  # bytes of text parsed at a time
 HEAD = 1 << 16  # bytes a format is recognised by
@@ -46,6 +57,7 @@ COMPRESSED_SUFFIXES = (".gz", ".bz2", ".xz")
 TABLE_SUFFIXES = (".csv", ".tsv")
 SVMLIGHT_SUFFIXES = (".svm", ".svmlight", ".libsvm")
 OUTPUT_SUFFIXES = (".npz", ".csv", ".json")
+PATH_SUFFIXES = (".npz", ".json")
 SVMLIGHT_LINE = re.compile(rb"\s*[^\s:,#]+[ \t]+(?:qid|\d+):\S")
 FORMATS = ".npz, .npy, Matrix Market (.mtx), svmlight/libsvm text, .csv or .tsv"
 GIVE_TARGET = "give target=FILE (--target FILE on the command line), a .npy, .csv, .txt or .mtx file with one column"
@@ -180,11 +192,11 @@ def read_target(path: str | os.PathLike[str]) -> NDArray[Any]:
         return np.ravel(values.toarray() if sp.issparse(values) else values)
 
 
-def check_output(path: str | os.PathLike[str]) -> None:
-    """Raise FileError if `write_result` could not write to this path; so that it is known before a long solve."""
+def check_output(path: str | os.PathLike[str], suffixes: tuple[str, ...] = OUTPUT_SUFFIXES) -> None:
+    """Raise FileError if no file of these kinds could be written to this path: to be known before a long solve."""
     path = Path(path)
-    if path.suffix.lower() not in OUTPUT_SUFFIXES:
-        raise FileError(f"{path}: unknown output format {path.suffix!r}; use one of {', '.join(OUTPUT_SUFFIXES)}")
+    if path.suffix.lower() not in suffixes:
+        raise FileError(f"{path}: unknown output format {path.suffix!r}; use one of {', '.join(suffixes)}")
     if path.is_dir():
         raise FileError(f"{path}: is a directory; give the name of a file")
     if not path.parent.is_dir():
@@ -212,12 +224,39 @@ def write_result(result: Result, path: str | os.PathLike[str], feature_names: li
     FileError
     """
     check_output(path)
+    write = {".npz": _write_npz, ".csv": _write_csv, ".json": _write_json}[Path(path).suffix.lower()]
+    _write_whole(path, lambda stream: write(result, stream, feature_names))
+
+
+def write_path(result: PathResult, path: str | os.PathLike[str], feature_names: list[str] | None = None) -> None:
+    """Write a PathResult as .npz or .json; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    result : PathResult
+    path : str or path
+        The extension chooses the format. .npz: the coefficients as `scipy.sparse.load_npz` reads them, the arrays of
+        the PathResult by their names, status, solver, tol, and feature_names (bytes, one name a line) where known;
+        nothing is pickled. .json: the object of `path_as_dict`.
+    feature_names : list of str, optional
+        As in `write_result`.
+
+    Raises
+    ------
+    FileError
+    """
+    check_output(path, PATH_SUFFIXES)
+    write = {".npz": _write_path_npz, ".json": _write_path_json}[Path(path).suffix.lower()]
+    _write_whole(path, lambda stream: write(result, stream, feature_names))
+
+
+def _write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], None]) -> None:
+    """Let write fill a file beside path, and move it there when it is complete."""
     path = Path(path).resolve()  # a link keeps pointing to the file
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    write = {".npz": _write_npz, ".csv": _write_csv, ".json": _write_json}[path.suffix.lower()]
     try:
         with open(temporary, "xb") as stream:
-            write(result, stream, feature_names)
+            write(stream)
             stream.flush()
             os.fsync(stream.fileno())
         os.replace(temporary, path)
@@ -229,34 +268,72 @@ def write_result(result: Result, path: str | os.PathLike[str], feature_names: li
 
 def result_as_dict(result: Result, feature_names: list[str] | None = None) -> dict[str, Any]:
     """The Result as numbers and strings for JSON; a value that is not finite becomes None."""
-
-    def finite(number: float) -> float | None:
-        return float(number) if math.isfinite(number) else None
-
     return {
         "status": result.status.name.lower(),
-        "lam": finite(result.lam),
-        "tol": finite(result.tol),
-        "objective": finite(result.objective),
-        "dual_gap": finite(result.dual_gap),
-        "violation": finite(result.violation),
-        "intercept": finite(result.intercept),
+        "lam": _finite(result.lam),
+        "tol": _finite(result.tol),
+        "objective": _finite(result.objective),
+        "dual_gap": _finite(result.dual_gap),
+        "violation": _finite(result.violation),
+        "intercept": _finite(result.intercept),
         "n_features": len(result.coef),
         "n_iter": result.n_iter,
         "n_epochs": result.n_epochs,
-        "seconds": finite(result.seconds),
+        "seconds": _finite(result.seconds),
         "solver": result.solver,
         "reason": result.reason,
         "conversion": result.conversion,
-        "support": [
-            {"feature": name, "index": int(j), "coef": finite(result.coef[j])}
-            for j, name in zip(result.support, _support_names(result, feature_names), strict=True)
-        ],
+        "support": _support(result.support, result.coef[result.support], feature_names),
     }
 
 
-def _support_names(result: Result, feature_names: list[str] | None) -> list[str]:
-    return [str(j) if feature_names is None else feature_names[j] for j in result.support]
+def path_as_dict(result: PathResult, feature_names: list[str] | None = None) -> dict[str, Any]:
+    """The PathResult as numbers and strings for JSON, strength by strength; what is not finite becomes None."""
+    sizes, starts = result.df.tolist(), result.coefs.indptr.tolist()
+    strengths = []
+    for k, (first, last) in enumerate(itertools.pairwise(starts)):
+        part = slice(first, last)
+        strengths.append(
+            {
+                "lam": _finite(result.lams[k]),
+                "objective": _finite(result.objectives[k]),
+                "dual_gap": _finite(result.dual_gaps[k]),
+                "violation": _finite(result.violations[k]),
+                "deviance_explained": _finite(result.deviance_explained[k]),
+                "intercept": _finite(result.intercepts[k]),
+                "seconds": _finite(result.seconds[k]),
+                "n_iter": int(result.n_iter[k]),
+                "support_size": sizes[k],
+                "support": _support(result.coefs.indices[part], result.coefs.data[part], feature_names),
+            }
+        )
+    return {
+        "status": result.status.name.lower(),
+        "tol": _finite(result.tol),
+        "n_features": result.coefs.shape[0],
+        "solver": result.solver,
+        "reason": result.reason,
+        "conversion": result.conversion,
+        "strengths": strengths,
+    }
+
+
+def _finite(number: float) -> float | None:
+    return float(number) if math.isfinite(number) else None
+
+
+def _support(
+    features: NDArray[Any], values: NDArray[np.float64], feature_names: list[str] | None
+) -> list[dict[str, Any]]:
+    names = _names(features, feature_names)
+    return [
+        {"feature": name, "index": j, "coef": _finite(value)}
+        for name, j, value in zip(names, features.tolist(), values.tolist(), strict=True)
+    ]
+
+
+def _names(features: NDArray[Any], feature_names: list[str] | None) -> list[str]:
+    return [str(j) if feature_names is None else feature_names[j] for j in features.tolist()]
 
 
 def _write_npz(result: Result, stream: IO[bytes], feature_names: list[str] | None) -> None:
@@ -272,7 +349,7 @@ def _write_csv(result: Result, stream: IO[bytes], feature_names: list[str] | Non
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["feature", "coefficient"])
     values = result.coef[result.support].tolist()
-    rows.writerows(zip(_support_names(result, feature_names), values, strict=True))
+    rows.writerows(zip(_names(result.support, feature_names), values, strict=True))
     if result.intercept:
         rows.writerow(["(intercept)", float(result.intercept)])
     text.detach()
@@ -281,6 +358,24 @@ def _write_csv(result: Result, stream: IO[bytes], feature_names: list[str] | Non
 def _write_json(result: Result, stream: IO[bytes], feature_names: list[str] | None) -> None:
     text = json.dumps(result_as_dict(result, feature_names), indent=1, allow_nan=False)
     stream.write(text.encode() + b"\n")
+
+
+def _write_path_npz(result: PathResult, stream: IO[bytes], feature_names: list[str] | None) -> None:
+    coefs = result.coefs
+    arrays: dict[str, Any] = {name: getattr(result, name) for name in PATH_ARRAYS}
+    arrays |= {"status": result.status.name.lower(), "solver": result.solver, "tol": result.tol}
+    arrays |= {name: getattr(coefs, name) for name in ("data", "indices", "indptr", "shape")}
+    arrays |= {"format": b"csc", "_is_array": True}  # what scipy.sparse.load_npz asks for
+    if feature_names is not None:
+        arrays["feature_names"] = "\n".join(feature_names).encode()
+    np.savez_compressed(stream, **arrays)
+
+
+PATH_ARRAYS = ("lams", "intercepts", "objectives", "dual_gaps", "violations", "deviance_explained", "seconds", "n_iter")
+
+
+def _write_path_json(result: PathResult, stream: IO[bytes], feature_names: list[str] | None) -> None:
+    stream.write(json.dumps(path_as_dict(result, feature_names), indent=1, allow_nan=False).encode() + b"\n")
 
 
 # ---------------------------------------------------------------- recognising and opening

@@ -9,11 +9,10 @@ whose own duality gap tells when to stop.
 from libc.math cimport fabs
 
 from certificate cimport certify
-from matrix cimport (MatrixView, axpy_d, entry_index, entry_value, n_features, n_samples, slice_axpy, slice_dot,
-                     slice_start)
+from matrix cimport MatrixView, axpy_d, n_features, n_samples, slice_dot
 from penalty cimport (Penalty, lower_of, minimise_coordinate, restricted, subdifferential_distance, upper_of,
                       weight_of)
-from problem cimport Problem, centre, problem_of
+from problem cimport Problem, add_column, centre, problem_of
 
 
 def scores(object capsule, const double[::1] w, const double[::1] g, const unsigned char[::1] inside,
@@ -171,7 +170,7 @@ cdef double column_epoch(const Problem* P, const Py_ssize_t[::1] working_set, co
     """One epoch over the columns; total = sum(q) as left by the updates. Returns a bound on what it gained."""
     cdef const MatrixView* X = &P.X
     cdef const Penalty* penalty = &P.penalty
-    cdef Py_ssize_t k, j, e
+    cdef Py_ssize_t k, j
     cdef double l1, l2, u, step, slope, gained = 0.0, mean
     for k in range(working_set.shape[0]):
         j = working_set[k]
@@ -187,13 +186,6 @@ cdef double column_epoch(const Problem* P, const Py_ssize_t[::1] working_set, co
             continue
         gained += (norm2[k] + l2) * step * step
         w[j] = u
-        if P.sample_weight == NULL:
-            slice_axpy(X, j, step, q)
-        elif X.sparse:
-            for e in range(slice_start(X, j), slice_start(X, j + 1)):
-                q[entry_index(X, e)] += step * P.sample_weight[entry_index(X, e)] * entry_value(X, e)
-        else:
-            for e in range(X.length):
-                q[e] += step * P.sample_weight[e] * entry_value(X, j * X.stride + e)
+        add_column(P, j, step, q)
         total[0] += step * mean * P.total_weight            # the column's weighted sum
     return gained

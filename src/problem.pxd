@@ -13,7 +13,8 @@ A Problem is made by `check.pack_problem` alone, from storage that it has verifi
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int32_t, int64_t
 
-from matrix cimport MatrixView, dense_axpy4, dense_dot4, n_features, n_samples, part_begin, slice_axpy, slice_dot
+from matrix cimport (MatrixView, dense_axpy4, dense_dot4, entry_index, entry_value, n_features, n_samples,
+                     part_begin, slice_axpy, slice_dot, slice_start)
 from passes cimport MOST_PARTS, axpys, clear, dots, stored_entries, sum_parts
 from penalty cimport Penalty
 from team cimport Team, range_begin, range_parts, run
@@ -223,3 +224,17 @@ cdef inline void move_intercept(const Problem* P, double shift, Py_ssize_t first
     cdef Py_ssize_t i
     for i in range(first, last):
         q[i] -= shift if P.sample_weight == NULL else shift * P.sample_weight[i]
+
+
+cdef inline void add_column(const Problem* P, Py_ssize_t j, double a, double* q) noexcept nogil:
+    """q += a s x_j, for storage by columns."""
+    cdef const MatrixView* X = &P.X
+    cdef Py_ssize_t e
+    if P.sample_weight == NULL:
+        slice_axpy(X, j, a, q)
+    elif X.sparse:
+        for e in range(slice_start(X, j), slice_start(X, j + 1)):
+            q[entry_index(X, e)] += a * P.sample_weight[entry_index(X, e)] * entry_value(X, e)
+    else:
+        for e in range(X.length):
+            q[e] += a * P.sample_weight[e] * entry_value(X, j * X.stride + e)

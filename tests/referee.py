@@ -17,6 +17,7 @@ import numpy as np
 UNIT = np.finfo(np.float64).eps
 SMALLEST = np.finfo(np.float64).smallest_subnormal
 ROUNDINGS = 4  # rounding errors allowed to each term of a float64 sum, in the classical bound n_terms * eps
+BISECTIONS = 70  # halves an interval down to the precision of longdouble
 
 
 def dense(X, dtype=np.longdouble):
@@ -28,6 +29,14 @@ def dense(X, dtype=np.longdouble):
         np.add.at(held, (slices, X.indices[stored]), X.data[stored].astype(dtype))
         return held if X.format == "csr" else held.T
     return np.asarray(X.toarray() if hasattr(X, "toarray") else X).astype(dtype)
+
+
+def orthogonal(vector, basis):
+    """What is left of a vector after its projections on an orthonormal basis: twice, against rounding."""
+    for _ in range(2):
+        for one in basis:
+            vector = vector - (one @ vector) * one
+    return vector
 
 
 class Problem:
@@ -130,6 +139,57 @@ class Problem:
         value = self.null_residual() @ theta - (theta[kept] ** 2 / self.s[kept]).sum() / 2
         return value - (u * self.excess(theta) - self.l2 * self.v * u**2 / 2).sum()
 
+    def fitted_residual(self, coef):
+        """s times the residual where intercept and unpenalised columns, if inside their bounds, fit the rest of w."""
+        root = np.sqrt(self.s)
+        near = UNIT * np.abs(coef).max(initial=0)  # a bound that rounding missed counts as reached
+        inside = (coef - self.lower > near) & (self.upper - coef > near)
+        free = self.X[:, (self.lam * self.v == 0) & (self.l2 * self.v == 0) & inside]
+        columns = [np.ones(self.n, self.X.dtype)] * self.fit_intercept + list(free.T)
+        basis, residual = [], root * self.residual(coef, 0)
+        for column in columns:
+            column = root * column
+            left = orthogonal(column, basis)
+            if left @ left > (ROUNDINGS * UNIT) ** 2 * (column @ column):
+                basis.append(left / np.sqrt(left @ left))
+        return root * orthogonal(residual, basis)
+
+    def best_dual_point(self, coef, allowed=0):
+        """theta = t rho with the t that makes D largest, rho the fitted residual.
+
+        D is concave in t, and D' = y'rho - t sum_i rho_i^2 / s_i - sum_j |x_j'rho| u_j(t), found 0 by bisection.
+        allowed : excess that a constrained column may have, for each.
+        """
+        rho = self.fitted_residual(coef)
+        kept, slopes = self.s > 0, self.X.T @ rho
+        first, second = self.null_residual() @ rho, (rho[kept] ** 2 / self.s[kept]).sum()
+        if second == 0:
+            return rho
+        penalised = self.lam * self.v > 0
+        limits = (self.lam * self.v + allowed) / np.maximum(np.abs(slopes), SMALLEST)
+        limits[~(self.constrained(rho) & penalised)] = np.inf
+        low, high = self.X.dtype.type(0), min(limits.min(initial=np.inf), 2 * abs(first) / second)
+        if self.finite_conjugates():
+            line = copy.copy(self)
+            line.X = slopes[None, :]  # so that line.X.T @ [t] = X.T @ (t rho)
+            for _ in range(BISECTIONS):
+                t = (low + high) / 2
+                rising = first - t * second > np.abs(slopes) @ line.maximisers(np.array([t]))
+                low, high = (t, high) if rising else (low, t)
+            return low * rho
+        return min(max(first / second, low), high) * rho
+
+    def gap(self, coef, intercept, allowed=0):
+        """F - D at the best dual point; D = 0, that of theta = 0, if unpenalised columns cannot be fitted."""
+        theta = self.best_dual_point(coef, allowed)
+        free = (self.lam * self.v == 0) & (self.l2 * self.v == 0)
+        unfit = self.infeasibility(theta)[free] > self.round_off(coef, intercept, theta)[2][free]
+        return self.objective(coef, intercept) - (0 if unfit.any() else self.dual_objective(theta))
+
+    def finite_conjugates(self):
+        """Whether any column may have an excess at a price."""
+        return bool((self.l2 * self.v > 0).any() or np.isfinite(self.lower).any() or np.isfinite(self.upper).any())
+
     def round_off(self, coef, intercept, theta):
         """What float64 can err by: (in F, in F - D, in x_j'theta for every j, in -gradient for every j)."""
         unit = ROUNDINGS * UNIT * (self.n + self.p + 1)
@@ -191,3 +251,67 @@ def check(result, X, y, lam, **options):
     if result.converged:
         assert result.dual_gap <= result.tol
     assert np.array_equal(result.support, np.flatnonzero(result.coef))
+
+
+def check_path(result, X, y, *, l2=0.0, l2_ratio=0.0, slack=0.0, **options):
+    """Assert that every number of a path is true and every gap that it claims is one.
+
+    A path hands out no dual points: the gap at each strength is made here, from the residual of its coefficients.
+    slack : part of tol by which gaps may be overstated and objectives be off, for what a path counts for its rounding.
+    """
+    count, p = len(result), result.coefs.shape[0]
+    assert type(result.coefs).__name__ == "csc_array"
+    assert result.coefs.shape == (p, count)
+    assert result.coefs.dtype == np.float64
+    assert result.coefs.has_canonical_format and (result.coefs.data != 0).all()
+    for name in ("lams", "intercepts", "objectives", "dual_gaps", "violations", "deviance_explained", "seconds"):
+        array = getattr(result, name)
+        assert (array.shape, array.dtype) == ((count,), np.float64), name
+        assert np.isfinite(array).all(), name
+    assert (result.n_iter.shape, result.n_iter.dtype) == ((count,), np.int64)
+    assert (result.n_iter >= 0).all()
+    assert (np.diff(result.lams) <= 0).all()
+    assert (np.diff(result.seconds) >= 0).all()
+    assert result.converged == (result.status.name == "CONVERGED")
+    if result.converged:
+        assert (result.dual_gaps <= result.tol).all()
+    supports, dense_coefs = result.supports, result.coefs.toarray()
+    assert len(supports) == count
+    for k, lam in enumerate(result.lams.tolist()):
+        coef64 = result.coef(k)
+        np.testing.assert_array_equal(coef64, dense_coefs[:, k])
+        np.testing.assert_array_equal(supports[k], np.flatnonzero(coef64))
+        assert result.df[k] == np.count_nonzero(coef64)
+        problem = Problem(X, y, lam, l2=l2 + l2_ratio * lam, **options)
+        assert problem.p == p
+        _check_strength(problem, result, k, coef64.astype(problem.X.dtype), slack * result.tol * problem.scale())
+
+
+def _check_strength(problem, result, k, coef, allowed):
+    """The part of `check_path` for one strength. allowed : absolute."""
+    where, scale = f"strength {k}: {float(problem.lam)!r}", problem.scale()
+    intercept, theta = problem.X.dtype.type(result.intercepts[k]), problem.best_dual_point(coef)
+    in_primal, in_gap, in_slopes, in_gradient = problem.round_off(coef, intercept, theta)
+    assert (problem.lower <= coef).all() and (coef <= problem.upper).all(), where
+    if problem.fit_intercept:
+        unit = ROUNDINGS * UNIT * (problem.n + problem.p + 1)
+        reach = np.abs(problem.y) + np.abs(problem.X) @ np.abs(coef)
+        assert abs(intercept - problem.best_intercept(coef)) <= unit * (problem.s @ reach) / problem.s.sum(), where
+    else:
+        assert intercept == 0, where
+    objective, unit_scale = problem.objective(coef, intercept), scale or 1
+    assert abs(result.objectives[k] - objective) <= in_primal + allowed, (where, result.objectives[k], objective)
+
+    strict, rounded = (problem.gap(coef, intercept, excess) for excess in (0, in_slopes))
+    claimed = result.dual_gaps[k] * unit_scale
+    assert claimed >= rounded - in_gap, (where, "true gap", float(rounded / unit_scale), "claimed", result.dual_gaps[k])
+    free = (problem.lam * problem.v == 0) & (problem.l2 * problem.v == 0)
+    if not problem.finite_conjugates() and not (allowed and free.any()):
+        assert claimed <= strict + in_gap + allowed, (where, float(strict / unit_scale), result.dual_gaps[k])
+
+    violation = problem.violation(coef, intercept)
+    told = result.violations[k]
+    assert abs(told - violation) <= in_gradient.max(initial=0), (where, told, float(violation))
+    loss, null = problem.s @ problem.residual(coef, intercept) ** 2 / 2, scale
+    explained = 1 - loss / null if null > 0 else 0
+    assert abs(result.deviance_explained[k] - explained) <= (in_primal + allowed) / unit_scale + 4 * UNIT, where

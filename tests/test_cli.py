@@ -22,6 +22,7 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "data" / "debian-words.npz"
 COMMAND = [sys.executable, "-P", "-m", "l1fast"]  # -P: the installed package, whatever the working directory holds
 NAMES = ["height", "größe", "tab\tbed", "\x1b[31mred", *(f"column {j}" for j in range(4, 20))]
 SLOW = ("--solver", "ista", "--tol", "1e-14", "--lam-ratio", "1e-5", "--max-iter", "100000000")
+TIMED = ("--time-limit", 1.5)
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and pipes of POSIX")
 
 
@@ -55,6 +56,27 @@ def run(*arguments, cwd, **options):
 
 def start(*arguments, cwd, **options):
     return subprocess.Popen([*COMMAND, *map(str, arguments)], cwd=cwd, text=True, **options)
+
+
+def on_a_terminal(*arguments, cwd):
+    """What the command shows on a terminal that is its stderr, its stdout, and its exit code."""
+    pytest.importorskip("rich")
+    import pty
+
+    master, slave = pty.openpty()
+    environment = os.environ | {"TERM": "xterm"}
+    process = start(*arguments, cwd=cwd, stdout=subprocess.PIPE, stderr=slave, env=environment)
+    os.close(slave)
+    shown = b""
+    try:
+        while chunk := os.read(master, 1 << 16):
+            shown += chunk
+    except OSError:  # Linux tells the end of a terminal so
+        pass
+    finally:
+        os.close(master)
+    out = process.communicate(timeout=20)[0]
+    return shown, out, process.returncode
 
 
 def one_line(error, *fragments):
@@ -198,6 +220,136 @@ def test_target_options(problem, tmp_path, capsys):
     assert [one["feature"] for one in reports[1]["support"]] == ["abcdefghijklmnopqrst"[j] for j, _ in second]
 
 
+# ---------------------------------------------------------------- path
+
+
+def test_path_report(problem, tmp_path):
+    path, X, y = problem
+    done = run("path", path, "--n-lams", 7, "--lam-ratio", 0.01, "--rows", 4, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = l1fast.path(X, y, n_lams=7, lam_min_ratio=0.01)
+    head, table = done.stdout.split("\n\n")
+    rows = dict(re.findall(r"^(\S.*?)  +(.*)$", head, re.MULTILINE))
+    assert rows["lams"] == f"7 from lam_max {expected.lams[0]:.6g} to {expected.lams[-1]:.6g}"
+    assert rows["status"].startswith("converged")
+    assert float(rows["dual gap"].split()[2]) <= 1e-6
+    assert rows["support"] == f"up to {expected.df.max()} of 20 features"
+    for name in ("file", "X", "violation", "solver", "seconds"):
+        assert rows[name]
+    lines = table.splitlines()
+    assert lines[0].split() == ["lam", "lam", "/", "lam_max", "support", "explained", "gap", "seconds"]
+    assert len(set(map(len, lines))) == 1
+    for line, k in zip(lines[1:], [0, 2, 4, 6], strict=True):
+        lam, ratio, support, explained, gap, seconds = map(float, line.split())
+        assert lam == pytest.approx(expected.lams[k], rel=1e-5)
+        assert ratio == pytest.approx(lam / expected.lams[0], rel=1e-3)
+        assert support == expected.df[k]
+        assert explained == pytest.approx(expected.deviance_explained[k], abs=1e-4)
+        assert gap <= 1e-6
+        assert seconds > 0
+
+
+def test_path_of_one_strength_and_no_rows(problem, capsys):
+    for arguments, rows in (
+        (["--n-lams", "1"], 1),
+        (["--rows", "0"], 0),
+        (["--rows", "1"], 1),
+        (["--rows", "999"], 100),
+    ):
+        assert cli.main(["path", str(problem[0]), *arguments]) == 0
+        table = capsys.readouterr().out.partition("\n\n")[2].splitlines()
+        assert len(table) == (1 + rows if rows else 0)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "json"])
+def test_path_files(problem, tmp_path, capsys, suffix):
+    path, X, y = problem
+    out = tmp_path / f"out.{suffix}"
+    options = ["--n-lams", "6", "--intercept", "--positive", "--l2", "0.5", "--l2-ratio", "0.1", "--tol", "1e-9"]
+    assert cli.main(["path", str(path), *options, "--quiet", "--out", str(out)]) == 0
+    assert capsys.readouterr() == ("", "")
+    expected = l1fast.path(X, y, n_lams=6, fit_intercept=True, positive=True, l2=0.5, l2_ratio=0.1, tol=1e-9)
+    coefs = np.zeros((20, 6))
+    if suffix == "npz":
+        found = sp.load_npz(out)
+        assert isinstance(found, sp.csc_array)
+        coefs[:] = found.toarray()
+        with np.load(out) as arrays:  # without pickle
+            np.testing.assert_allclose(arrays["lams"], expected.lams)
+            np.testing.assert_allclose(arrays["intercepts"], expected.intercepts, atol=1e-4)
+            np.testing.assert_allclose(arrays["objectives"], expected.objectives)
+            assert arrays["dual_gaps"].max() <= 1e-9
+            assert arrays["status"] == "converged"
+            assert bytes(arrays["feature_names"]).decode().split("\n") == NAMES
+            assert set(arrays) > {"violations", "deviance_explained", "seconds", "n_iter", "solver", "tol"}
+    else:
+        found = json.loads(out.read_text(encoding="utf-8"), parse_constant=pytest.fail)
+        assert (found["status"], found["n_features"], found["tol"]) == ("converged", 20, 1e-9)
+        for k, strength in enumerate(found["strengths"]):
+            assert strength["lam"] == pytest.approx(expected.lams[k])
+            assert strength["support_size"] == len(strength["support"])
+            assert strength["intercept"] == pytest.approx(expected.intercepts[k], abs=1e-4)
+            assert strength["deviance_explained"] == pytest.approx(expected.deviance_explained[k], abs=1e-6)
+            for one in strength["support"]:
+                assert one["feature"] == NAMES[one["index"]]
+                coefs[one["index"], k] = one["coef"]
+    np.testing.assert_allclose(coefs, expected.coefs.toarray(), atol=1e-4)
+    assert os.listdir(tmp_path) == [out.name]
+
+
+def test_path_json(problem, capsys):
+    path, X, y = problem
+    assert cli.main(["path", str(path), "--json", "--n-lams", "3"]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert (found["n_samples"], found["n_features"], found["status"]) == (50, 20, "converged")
+    assert found["lam_max"] == pytest.approx(abs(X.T @ y).max())
+    assert [one["lam"] / found["lam_max"] for one in found["strengths"]] == pytest.approx([1, 1e-3**0.5, 1e-3])
+
+
+def test_path_with_nothing_to_fit(tmp_path, capsys):
+    np.savez(tmp_path / "zero.npz", X=np.ones((3, 2)), y=np.zeros(3))
+    assert cli.main(["path", str(tmp_path / "zero.npz")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[:3] == ["0", "-", "0"]
+
+
+def test_path_refuses_an_output_before_anything_is_read(problem, tmp_path, capsys):
+    for name in ("out.csv", "out", "none/out.npz"):
+        assert cli.main(["path", "missing.npz", "--out", str(tmp_path / name)]) == 2
+        one_line(capsys.readouterr().err, name)
+    assert cli.main(["path", str(problem[0]), "--out", str(problem[0])]) == 2
+    one_line(capsys.readouterr().err, "overwrite the input")
+
+
+def test_a_path_that_runs_out(problem, tmp_path):
+    done = run("path", problem[0], "--max-iter", 0, "--n-lams", 3, "--out", "out.json", cwd=tmp_path)
+    assert done.returncode == 1
+    one_line(done.stderr, "warning", "2 of 3 strengths", "raise max_iter")
+    assert re.search(r"^status +iteration limit", done.stdout, re.MULTILINE)
+    assert json.loads((tmp_path / "out.json").read_text())["status"] == "iteration_limit"
+
+
+def test_path_progress(slow_problem, monkeypatch, capsys):
+    monkeypatch.setattr(cli, "PROGRESS_AFTER", 0.0)
+    assert cli.main(["path", str(slow_problem), "--n-lams", "5"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert lines
+    for line in lines:
+        assert re.fullmatch(r"strength \d of 5, gap \S+, support [\d,]+, [\d.]+ s", line), line
+    assert cli.main(["path", str(slow_problem), "--n-lams", "5", "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+@POSIX
+def test_path_progress_on_a_terminal(slow_problem, tmp_path):
+    shown, out, code = on_a_terminal(
+        "path", slow_problem, *SLOW[:4], "--n-lams", 100_000, *TIMED, "--rows", 0, cwd=tmp_path
+    )
+    assert code == 1
+    assert b"\x1b[" in shown
+    assert re.search(rb"strength [\d,]+ of 100,000, gap \S+, support", shown)
+    assert "\x1b" not in out
+
+
 # ---------------------------------------------------------------- exit codes
 
 
@@ -242,7 +394,7 @@ def write_malformed(folder):
     }
 
 
-@pytest.mark.parametrize("verb", ["solve", "bench"])
+@pytest.mark.parametrize("verb", ["solve", "path", "bench"])
 def test_malformed_files(tmp_path, capsys, verb):
     for name, fragment in write_malformed(tmp_path).items():
         assert cli.main([verb, str(tmp_path / name)]) == 2
@@ -261,7 +413,7 @@ def test_a_malformed_file_in_a_process(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ("", "give a verb: solve, bench, info"),
+        ("", "give a verb: solve, path, bench, info"),
         ("slove x.npz", "did you mean solve?"),
         ("solve", "FILE"),
         ("solve x.npz --lam-ration 1", "did you mean --lam-ratio?"),
@@ -279,6 +431,12 @@ def test_a_malformed_file_in_a_process(tmp_path):
         ("solve x.npz --max-iter 1.5", "an integer"),
         ("solve x.npz --threads 0", "an integer >= 1"),
         ("solve x.npz --top -1", "an integer >= 0"),
+        ("path x.npz --n-lam 3", "did you mean --n-lams?"),
+        ("path x.npz --n-lams 0", "--n-lams: must be an integer >= 1, not '0'"),
+        ("path x.npz --lam-ratio 0", "--lam-ratio: must be a number > 0 and <= 1, not '0'"),
+        ("path x.npz --lam-ratio 1.5", "'1.5'"),
+        ("path x.npz --lam 1", "'--lam'"),
+        ("pth x.npz", "did you mean path?"),
     ],
 )
 def test_wrong_usage(capsys, arguments, fragment):
@@ -303,24 +461,8 @@ def test_interrupt_and_plain_progress(slow_problem, tmp_path):
 
 @POSIX
 def test_progress_on_a_terminal(slow_problem, tmp_path):
-    pytest.importorskip("rich")
-    import pty
-
-    master, slave = pty.openpty()
-    limited = ("--time-limit", 1.5, "--top", 0)
-    environment = os.environ | {"TERM": "xterm"}
-    process = start("solve", slow_problem, *SLOW, *limited, cwd=tmp_path, stdout=-1, stderr=slave, env=environment)
-    os.close(slave)
-    shown = b""
-    try:
-        while chunk := os.read(master, 1 << 16):
-            shown += chunk
-    except OSError:  # Linux tells the end of a terminal so
-        pass
-    finally:
-        os.close(master)
-    out = process.communicate(timeout=20)[0]
-    assert process.returncode == 1
+    shown, out, code = on_a_terminal("solve", slow_problem, *SLOW, *TIMED, "--top", 0, cwd=tmp_path)
+    assert code == 1
     assert b"\x1b[" in shown
     assert re.search(rb"iteration [\d,]+, gap \S+, support", shown)
     assert "\x1b" not in out
@@ -371,7 +513,7 @@ def test_an_encoding_without_the_letters_of_a_name(problem, tmp_path):
 # ---------------------------------------------------------------- help, version, info
 
 
-@pytest.mark.parametrize("verb", [[], ["solve"], ["bench"], ["info"]])
+@pytest.mark.parametrize("verb", [[], ["solve"], ["path"], ["bench"], ["info"]])
 def test_help(capsys, verb):
     assert cli.main([*verb, "--help"]) == 0
     text = capsys.readouterr().out

@@ -10,25 +10,31 @@ import pytest
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
 
-@pytest.mark.parametrize("name", ["l1fast._solve", "l1fast._prox", "l1fast.io"])
+@pytest.mark.parametrize("name", ["l1fast._solve", "l1fast._path", "l1fast._prox", "l1fast.io"])
 def test_docstrings(name):
     failed, tried = doctest.testmod(importlib.import_module(name))
     assert tried > 0
     assert failed == 0
 
 
+def part(pattern):
+    """What a pattern finds in the README."""
+    return re.search(pattern, README.read_text(encoding="utf-8"), re.DOTALL).group(1)
+
+
+def assert_prints(name, words, scope, capsys):
+    """An example prints what stands below it, up to what differs from machine to machine."""
+    exec(part(rf"<!-- example: {name} -->\n```python\n(.*?)```"), scope)
+    steady = re.compile(rf"^  (?:{'|'.join(words)}) .*$", re.MULTILINE)
+    printed = steady.findall(capsys.readouterr().out)
+    assert printed == steady.findall(part(rf"<!-- output: {name} -->\n```text\n(.*?)```"))
+    assert len(printed) == len(words)
+
+
 def test_readme(capsys):
-    """The example prints what stands below it, up to what differs from machine to machine, and certifies itself."""
-    text = README.read_text(encoding="utf-8")
-    example = re.search(r"<!-- example: python -->\n```python\n(.*?)```", text, re.DOTALL).group(1)
-    shown = re.search(r"<!-- output: python -->\n```text\n(.*?)```", text, re.DOTALL).group(1)
-    check = re.search(r"for the plain Lasso:\n\n```python\n(.*?)```", text, re.DOTALL).group(1)
     scope = {}
-    exec(example, scope)
-    printed = capsys.readouterr().out
-    steady = re.compile(r"^  (?:status|lam|support|intercept|reason) .*$", re.MULTILINE)
-    assert steady.findall(printed) == steady.findall(shown)
-    assert len(steady.findall(shown)) == 5
-    exec(check, scope)
+    assert_prints("python", ["status", "lam", "support", "intercept", "reason"], scope, capsys)
+    exec(part(r"for the plain Lasso:\n\n```python\n(.*?)```"), scope)
     bounded, certified = map(float, capsys.readouterr().out.split())
     assert bounded == pytest.approx(certified, abs=1e-9)
+    assert_prints("path", ["status", "lams", "support", "deviance", "reason"], scope, capsys)

@@ -491,3 +491,24 @@ def test_sparse_without_entries(kind, fit_intercept):
     spare.data, spare.indices = np.ones(4), np.ones(4, np.int32)  # room for entries, and none in use
     for X in (empty, spare):
         assert not judged.solve(X, np.arange(5.0), 0.1, fit_intercept=fit_intercept).coef.any()
+
+
+@pytest.mark.parametrize("kind", ["C", "csr"])
+def test_memory_limit(kind):
+    """No room for copies of X: the Gram matrix stays small, FISTA finishes, and the Result says so."""
+    X, y = problems.make(200, 400, density=0.3)
+    X = X if kind == "C" else scipy.sparse.csr_array(X)
+    lam = 0.01 * l1fast.lam_max(X, y)
+    free = judged.solve(X, y, lam, solver="cd")
+    held = judged.solve(X, y, lam, solver="cd", memory_limit=20 * 30**2)
+    roomy = judged.solve(X, y, lam, solver="cd", memory_limit=10**9)
+    assert "memory_limit" in held.conversion
+    assert free.conversion == roomy.conversion == ""
+    assert np.array_equal(free.coef, roomy.coef)
+    assert l1fast.CD(memory_limit=20 * 30**2).gram_limit == 30
+    path = judged.path(X, y, lams=[2 * lam, lam], solver="cd", memory_limit=20 * 30**2)
+    assert path.converged
+    assert "memory_limit" in path.conversion
+    for bad in (-1, 1.5, True, "1 GB"):
+        with pytest.raises((TypeError, ValueError), match="memory_limit"):
+            l1fast.solve(X, y, lam, memory_limit=bad)
