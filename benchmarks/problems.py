@@ -8,7 +8,12 @@ users mostly have it: C-ordered float64 when dense, CSR when sparse, and float32
     zipf     entries fall on column j with probability proportional to 1/(j+1) and on a uniform row; repeated places
              are kept once; values are lognormal. Most rare columns hold one entry or none, the first is nearly full.
              k coefficients from N(0, 1) among the 10 k commonest columns.
-    both     y = Xw + noise, with the standard deviation of the noise NOISE times that of Xw.
+    one-hot  categorical columns whose levels follow Zipf's law, one stored 1 per categorical column and row.
+    factor   each row is a mix of a few common factors and noise of its own: columns correlate far from the diagonal.
+    all      y = Xw + noise, with the standard deviation of the noise NOISE times that of Xw.
+
+`cancer` is real: the products of up to three of the 30 measurements in scikit-learn's breast cancer data, standardised,
+with the diagnosis as target; its columns are nearly collinear. `golub` (make_golub.py) is real as well.
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations_with_replacement, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -83,20 +88,66 @@ def zipf(n: int, p: int, k: int, density: float) -> tuple[sp.csr_array, np.ndarr
     return X, planted(X, w, rng)
 
 
+def one_hot(n: int, p: int, categorical: int, k: int) -> tuple[sp.csr_array, np.ndarray]:
+    """Indicators of ``categorical`` variables with p / categorical levels each."""
+    rng = np.random.default_rng(SEED)
+    levels = p // categorical
+    share = np.cumsum(1 / np.arange(1, levels + 1))
+    drawn = np.searchsorted(share, share[-1] * rng.random((n, categorical)), side="right")
+    columns = drawn + levels * np.arange(categorical)
+    starts = np.arange(0, n * categorical + 1, categorical, dtype=np.int32)
+    X = sp.csr_array((np.ones(columns.size), columns.ravel().astype(np.int32), starts), shape=(n, p))
+    w = np.zeros(p)
+    w[rng.choice(p, k, replace=False)] = rng.standard_normal(k)
+    return X, planted(X, w, rng)
+
+
+def factor(n: int, p: int, factors: int, k: int, share: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Columns of unit variance, the fraction ``share`` of which comes from the common factors."""
+    rng = np.random.default_rng(SEED)
+    loadings = rng.standard_normal((factors, p))
+    loadings *= np.sqrt(share) / np.linalg.norm(loadings, axis=0)
+    X = rng.standard_normal((n, factors)) @ loadings
+    X += np.sqrt(1 - share) * rng.standard_normal((n, p))
+    w = np.zeros(p)
+    w[rng.choice(p, k, replace=False)] = rng.standard_normal(k)
+    return X, planted(X, w, rng)
+
+
+def cancer(degree: int) -> tuple[np.ndarray, np.ndarray]:
+    """Real, dense, wide and nearly collinear."""
+    try:
+        from sklearn.datasets import load_breast_cancer
+    except ImportError as error:
+        raise Missing("scikit-learn, which brings the data, is not installed") from error
+    measured, y = load_breast_cancer(return_X_y=True)
+    measured = standardised(measured)
+    chosen = [list(c) for d in range(1, degree + 1) for c in combinations_with_replacement(range(measured.shape[1]), d)]
+    X = standardised(np.column_stack([measured[:, columns].prod(axis=1) for columns in chosen]))
+    return X, y - y.mean()
+
+
+def standardised(X: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray((X - X.mean(axis=0)) / X.std(axis=0))
+
+
 def planted(X: np.ndarray | sp.csr_array, w: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     signal = X @ w
     return signal + NOISE * np.std(signal) * rng.standard_normal(len(signal))
 
 
-def from_file(name: str, default_folder: Path | None = None) -> tuple[sp.csr_array, np.ndarray]:
-    """Read ``name``.npz from the folder L1FAST_BENCH_DATA (``--data``), else from ``default_folder``; y is centred."""
+def from_file(name: str, default_folder: Path | None = None) -> tuple[np.ndarray | sp.csr_array, np.ndarray]:
+    """Read X, or the parts of a CSR matrix, and y from ``name``.npz.
+
+    It is looked for in the folder L1FAST_BENCH_DATA (``--data``), then in ``default_folder``; y is centred.
+    """
     given = os.environ.get("L1FAST_BENCH_DATA")
     folders = [Path(given)] if given else []
     folders += [default_folder] if default_folder else []
     for path in (folder / f"{name}.npz" for folder in folders):
         if path.is_file():
             with np.load(path, allow_pickle=False) as f:
-                X = sp.csr_array((f["data"], f["indices"], f["indptr"]), shape=tuple(f["shape"]))
+                X = f["X"] if "X" in f else sp.csr_array((f["data"], f["indices"], f["indptr"]), shape=f["shape"])
                 return X, f["y"] - f["y"].mean(dtype=np.float64)
     raise Missing(f"{name}.npz not found; name its folder with --data DIR or L1FAST_BENCH_DATA")
 
@@ -107,11 +158,16 @@ GENERATORS: dict[str, Callable[[], tuple]] = {
     "wide": lambda: ar(1000, 10_000, k=100),
     "tall": lambda: ar(50_000, 500, k=50),
     "zipf": lambda: zipf(100_000, 200_000, k=200, density=1e-4),
+    "golub": lambda: from_file("golub"),
+    "one-hot": lambda: one_hot(200_000, 5000, categorical=10, k=200),
+    "factor": lambda: factor(5000, 3000, factors=20, k=100),
+    "cancer": lambda: cancer(degree=3),
     "smoke-wide": lambda: ar(60, 200, k=8),
     "smoke-tall": lambda: ar(400, 30, k=8),
     "smoke-zipf": lambda: zipf(300, 500, k=20, density=2e-2),
 }
-FULL = [name for name in GENERATORS if not name.startswith("smoke-")]
+FULL = ["debian-words", "debian-bigrams", "wide", "tall", "zipf"]
+CONTEST = [name for name in GENERATORS if not name.startswith("smoke-")]
 SMOKE = [name for name in GENERATORS if name.startswith("smoke-")]
 
 STORAGES: dict[str, Callable] = {

@@ -42,6 +42,10 @@ class Effort:
     kernel_seconds: float  # of the longer run
     solve_rounds: int
     solve_budget: float  # seconds for the repeats of one contender on one problem
+    rung_rounds: int  # of one setting of a peer
+    rung_budget: float  # seconds for the repeats of one setting
+    contest_rounds: int  # of the setting that counts
+    contest_budget: float  # seconds for the repeats of one peer in one cell
 
 
 WHOLE = Effort(
@@ -54,6 +58,10 @@ WHOLE = Effort(
     kernel_seconds=0.5,
     solve_rounds=11,
     solve_budget=5,
+    rung_rounds=3,
+    rung_budget=0.2,
+    contest_rounds=7,
+    contest_budget=1,
 )
 SMOKE = Effort(
     import_pairs=3,
@@ -65,6 +73,10 @@ SMOKE = Effort(
     kernel_seconds=0.01,
     solve_rounds=1,
     solve_budget=0,
+    rung_rounds=1,
+    rung_budget=0,
+    contest_rounds=1,
+    contest_budget=0,
 )
 
 

@@ -275,7 +275,10 @@ class Walk:
         pull = self.problem.penalty.pull(-point.g)
         pull[working.inside != 0] = 0.0
         scale = 1.0 if weights is None else weights
-        likely = np.flatnonzero(pull > (2.0 * lam - self.lam) * scale)
+        threshold = 2.0 * lam - self.lam
+        if threshold <= 0.0:  # too far ahead: the rule leaves nothing out
+            return
+        likely = np.flatnonzero(pull > threshold * scale)
         if likely.size:
             soon = np.flatnonzero(pull > lam * (lam / self.lam) ** STRENGTHS_AHEAD * scale)
             for more in (soon, likely):

@@ -975,7 +975,7 @@ def choose(problem: Problem, cold: bool = True) -> tuple[Solver, str]:
 FEW_SAMPLES = 150
 """Samples up to which the homotopy is chosen: ahead of coordinate descent in nearly every case, dense or sparse.
 
-Measured to a gap of 1e-6 on 10 x 8 to 150 x 10000: 1.1 to 2 times at lam_max / 10, 1.1 to 12 times at lam_max / 1000,
+Measured to a gap of 1e-6 on 10 x 8 to 150 x 10000: 1.1 to 3 times at lam_max / 10, 1.1 to 12 times at lam_max / 1000,
 seldom behind and by 0.15 ms at most. Its steps cost more with every coefficient of the support, so it loses ground with
 more samples (at 200 x 400 and 300 x 600 it is often behind, at 500 x 5000 mostly), and with l2 > 0, where the support
 can grow beyond them.

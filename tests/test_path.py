@@ -17,6 +17,7 @@ import scipy.sparse
 from test_properties import random_problems
 
 import l1fast
+from l1fast._solvers import WorkingSet
 
 Status = l1fast.Status
 STORAGES = ("C", "F", "csr_array int32", "csc_array int64")
@@ -160,6 +161,29 @@ def test_few_strengths_of_any_kind(lams):
     X, y = problems.make()
     found = judged.path(X, y, lams=lams, tol=1e-9)
     assert found.lams.tolist() == np.ravel(lams).astype(float).tolist()
+
+
+@pytest.mark.parametrize("options", [{"l2": 2.5, "max_iter": 0}, {"l2": 1e-6, "tol": 0.3}])
+def test_zero_again_and_again_with_a_small_working_set(options):
+    X, y = problems.make(24, 60)
+    found = quiet(judged.path, X, y, lams=[1.0, 0.0, 0.0, 0.0], solver=l1fast.CD(gram_limit=5), **options)
+    assert found.lams.tolist() == [1.0, 0.0, 0.0, 0.0]
+
+
+def test_a_coarse_path_does_not_take_all_columns_in(monkeypatch):
+    """Below half of the strength before, the strong rule leaves no column out: it is not asked."""
+    X, y = problems.make(300, 600, density=1)
+    added = []
+    plain = WorkingSet.add
+
+    def add(self, features):
+        plain(self, features)
+        added.append(len(self.members))
+
+    monkeypatch.setattr(WorkingSet, "add", add)
+    for count in (3, 30):
+        assert judged.path(X, y, n_lams=count, lam_min_ratio=0.05).converged
+        assert 0 < max(added) < 400
 
 
 @pytest.mark.parametrize("distance", [1e-3, 1e-5, 1e-6])
