@@ -19,7 +19,7 @@ from l1fast._design import Storage
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, ConvergenceWarning, History, Result, Status
-from l1fast._solvers import CD, Carry, Monitor, Outcome, Solver, choose, named
+from l1fast._solvers import CD, Carry, Homotopy, Monitor, Outcome, Solver, choose, named
 from l1fast._threads import worthwhile
 from l1fast._validation import as_bounds, as_count, as_flag, as_number, as_storage, as_thread_count, as_vector, measured
 
@@ -273,7 +273,7 @@ def read_solver(solver: str | Solver) -> tuple[Solver, str] | None:
 
 def within_memory(algorithm: Solver, memory_limit: int | None) -> Solver:
     """The solver held to memory_limit; those that keep a few vectors need no holding."""
-    if memory_limit is not None and isinstance(algorithm, CD):
+    if memory_limit is not None and isinstance(algorithm, CD | Homotopy):
         return replace(algorithm, memory_limit=memory_limit)
     return algorithm
 

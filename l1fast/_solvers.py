@@ -786,6 +786,8 @@ class Homotopy:
     ----------
     columns : int
         Columns followed beside the support; twice n_samples when that is more.
+    memory_limit : int, optional
+        Bytes that the columns and the factor may take; coordinate descent, held to it too, finishes what needs more.
 
     Notes
     -----
@@ -797,12 +799,15 @@ class Homotopy:
     """
 
     columns: int = 100
+    memory_limit: int | None = None
     name: ClassVar[str] = "homotopy"
     default_max_iter: ClassVar[int] = 10_000
 
     def __post_init__(self) -> None:
         if not isinstance(self.columns, int) or self.columns < 1:
             raise ValueError(f"columns must be an integer of at least 1, got {self.columns!r}")
+        if self.memory_limit is not None and (not isinstance(self.memory_limit, int) or self.memory_limit < 0):
+            raise ValueError(f"memory_limit must be an integer of at least 0, got {self.memory_limit!r}")
 
     @staticmethod
     def suits(penalty: ElasticNet) -> bool:
@@ -821,7 +826,7 @@ class Homotopy:
             )
         w, q, g, scratch = start.copy(), np.empty(n), np.empty(p), problem.scratch()
         best, best_gap = w.copy(), np.inf
-        path = Path(problem, start, max(self.columns, 2 * n))
+        path = Path(problem, start, max(self.columns, 2 * n), self.memory_limit)
         strength = smallest = np.inf
         iteration = steps = stalled = 0
         while True:
@@ -848,7 +853,7 @@ class Homotopy:
             steps, strength, iteration = steps + done, lower, iteration + 1
             if not whole or stalled > STALLED_ROUNDS or steps > MOST_STEPS * (n + 1):
                 monitor.offset += iteration
-                outcome = CD().run(problem, best, max_iter - iteration, monitor, carry)
+                outcome = CD(memory_limit=self.memory_limit).run(problem, best, max_iter - iteration, monitor, carry)
                 monitor.offset -= iteration
                 return replace(outcome, n_iter=iteration + outcome.n_iter, n_epochs=steps + outcome.n_epochs)
 
@@ -875,9 +880,10 @@ PATH_AT_ONCE = 200_000_000
 class Path:
     """One problem's path of solutions, over the support and so many columns beside it, a stretch at a time."""
 
-    def __init__(self, problem: Problem, start: Vector, beside: int) -> None:
+    def __init__(self, problem: Problem, start: Vector, beside: int, memory_limit: int | None) -> None:
         self.problem = problem
         self.beside = beside
+        self.most = math.inf if memory_limit is None else memory_limit
         self.useless = (problem.norm2 == 0.0).nonzero()[0]
         self.complete = len(start) - len(self.useless) <= beside
         self.position = np.full(len(start), -1, dtype=np.int32)
@@ -891,7 +897,8 @@ class Path:
     ) -> tuple[int, bool]:
         """Go from w, optimal at strength on its support, to the solution at a lower one (w is updated).
 
-        g : gradient at w. size : |g_j| / v_j (overwritten). Returns the breakpoints, and False if the path was lost.
+        g : gradient at w. size : |g_j| / v_j (overwritten). Returns the breakpoints, and False if the path was lost, or
+        needs too much memory.
         """
         from l1fast._kernels import homotopy  # here: few calls need it
 
@@ -901,6 +908,8 @@ class Path:
         size[self.active] = np.inf
         count = min(m + self.beside, p - len(self.useless))
         capacity = count if penalty.l2 > 0.0 else min(count, n)
+        if 8 * (count * n + 2 * capacity**2) > self.most:  # two factors for a moment when it grows
+            return 0, False
         chosen = np.argpartition(size, p - count)[p - count :]
         outside = size[chosen]
         members = np.concatenate([self.active, chosen[outside < np.inf]])
@@ -966,8 +975,8 @@ def choose(problem: Problem, cold: bool = True) -> tuple[Solver, str]:
 FEW_SAMPLES = 150
 """Samples up to which the homotopy is chosen: ahead of coordinate descent in nearly every case, dense or sparse.
 
-Measured to a gap of 1e-6 on 10 x 8 to 150 x 10000: 1.1 to 2 times at lam_max / 10, 2 to 12 times at lam_max / 1000, at
-worst 0.15 ms behind. Its steps cost more with every coefficient of the support, so it loses ground with more samples
-(often behind at 200 x 400 and 300 x 600, nearly always at 500 x 5000), and with l2 > 0, where the support can grow
-beyond them.
+Measured to a gap of 1e-6 on 10 x 8 to 150 x 10000: 1.1 to 3 times at lam_max / 10, 1.1 to 12 times at lam_max / 1000,
+seldom behind and by 0.15 ms at most. Its steps cost more with every coefficient of the support, so it loses ground with
+more samples (at 200 x 400 and 300 x 600 it is often behind, at 500 x 5000 mostly), and with l2 > 0, where the support
+can grow beyond them.
 """

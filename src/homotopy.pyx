@@ -9,8 +9,8 @@ as t falls from 1 to 0. The solution is piecewise linear in t: while the active 
 for each unit that t falls. A piece ends where |c_k| outside A reaches b_k, and k enters, or where a coefficient reaches
 zero, and leaves. At every line below: c_A = sign_A b_A(t), |c_k| <= b_k(t) outside A, L L' = Z_A Z_A' + ridge_A.
 
-Osborne, Presnell and Turlach (IMA Journal of Numerical Analysis 2000); Efron et al. (Ann. Stat. 2004). A bound of its own for each
-column lets the path start at any w that is optimal for some b, so columns may be added on the way.
+Osborne, Presnell and Turlach (IMA Journal of Numerical Analysis 2000); Efron et al. (Ann. Stat. 2004). A bound of its
+own for each column lets the path start at any w that is optimal for some b, so columns may be added on the way.
 """
 
 from libc.math cimport INFINITY, fabs, hypot, sqrt

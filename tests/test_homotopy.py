@@ -385,6 +385,9 @@ def test_what_it_does_not_do_is_said():
         with pytest.raises(ValueError, match="ask for solver='cd'"):
             l1fast.solve(X, y, lam, solver="homotopy", **chosen)
         assert l1fast.solve(X, y, lam, **chosen).solver == "cd"
+    for limit in (-1, 2.5):
+        with pytest.raises(ValueError, match="memory_limit must be"):
+            l1fast.Homotopy(memory_limit=limit)
     for columns in (0, 2.5, "many"):
         with pytest.raises(ValueError, match="columns must be"):
             l1fast.Homotopy(columns)
@@ -404,6 +407,16 @@ def test_auto_chooses_it_for_few_samples():
         result = l1fast.solve(X[:kept], y[:kept], 5.0, **chosen)
         assert result.solver == expected
         assert f"{kept} x 30" in result.reason
+
+
+def test_memory_limit(handed_over):
+    """What the path needs, to the byte; with less, coordinate descent finishes within the limit."""
+    X, y = problems.make(20, 60, density=1.0)
+    lam, needed = problems.strength(X, y, 0.01), 8 * (60 * 20 + 2 * 20**2)
+    assert judged.solve(X, y, lam, tol=TOL, memory_limit=needed).solver == "homotopy"
+    assert not handed_over
+    assert judged.solve(X, y, lam, tol=1e-8, memory_limit=needed - 1).converged
+    assert handed_over
 
 
 def test_a_path_keeps_to_coordinate_descent():
