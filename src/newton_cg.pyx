@@ -262,7 +262,7 @@ def walk(object capsule, const Py_ssize_t[::1] features, const double[::1] d, co
     """
     cdef const Problem* P = problem_of(capsule)
     cdef const MatrixView* X = &P.X
-    cdef Py_ssize_t n = n_samples(X), a, i, k, j, stopped = 0
+    cdef Py_ssize_t n = n_samples(X), a, i, k = 0, j, stopped = 0
     cdef double t = 0.0, end, slope = 0.0, curvature = 0.0, drift = 0.0, shift = 0.0, l1, l2, x, total
     check_columns(P, features)
     for a in range(order.shape[0]):

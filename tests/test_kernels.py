@@ -582,6 +582,25 @@ def test_newton_ends_when_the_way_to_zero_underflows():
     assert not step_from(part, part.w)[0].any()
 
 
+@pytest.mark.parametrize("twins", [None, 0.0, 1e-6])
+def test_newton_on_a_large_system(twins):
+    """Factored in float32 where that leads on: steps reach the optimum; columns much alike fall back on float64."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((400, 200))
+    if twins is not None:
+        X[:, 100:] = X[:, :100] + twins * rng.standard_normal((400, 100))
+    w = rng.uniform(0.5, 1.0, 200)
+    made = Case(X, X @ w, 1e-9)
+    part = Part(made, np.arange(200), np.ones(200))
+    w, damping = np.ones(200), 1e-2
+    values = [float(made.truth.objective(w, 0.0))]
+    for _ in range(12):
+        w, damping = step_from(part, w, damping)
+        values.append(float(made.truth.objective(w, 0.0)))
+    assert (np.diff(values) <= 1e-12 * values[0]).all()
+    assert values[-1] <= 1e-8 * values[0]
+
+
 def test_newton_without_support_stays():
     part = part_of("l2")
     w = np.zeros(len(part.members))
