@@ -319,7 +319,7 @@ class CD:
                 if len(working.members) + len(chosen) > self.gram_limit >= np.count_nonzero(w) + len(chosen):
                     working.keep_support(w)
                 if len(working.members) + len(chosen) > self.gram_limit and problem.penalty.uniform:
-                    chosen = without_twins(chosen, working.members, g, problem.norm2)
+                    chosen = without_twins(chosen, working.members, working.looks())
                 working.add(chosen)
             if violators or gap.gap < 0.5 * smallest:
                 smallest, stalled = min(smallest, gap.gap), 0
@@ -425,6 +425,7 @@ class WorkingSet:
         self.exact, self.rounded = exact, False
         self.damping = FIRST_DAMPING
         self.position = np.full(problem.shape[1] if problem.design.sparse else 0, -1, dtype=np.int32)
+        self._looks: NDArray[np.complex128] | None = None
 
     def add(self, features: NDArray[np.intp]) -> None:
         """Append features; a member, or one that cannot matter, is left out."""
@@ -433,6 +434,16 @@ class WorkingSet:
         new = np.sort(np.concatenate([self.members[self.known :], features]))  # ascending: what the Gram kernel asks
         self.members = np.concatenate([self.members[: self.known], new]).astype(np.intp, copy=False)
         self._place()
+
+    def looks(self) -> NDArray[np.complex128]:
+        """A number for each feature that copies of a column share, with either sign, and other columns but by bad luck.
+
+        |x_j'v| for a v made by chance, and the squared norm; the first call reads X once.
+        """
+        if self._looks is None:
+            v = np.random.default_rng(0).standard_normal(self.problem.shape[0])
+            self._looks = np.abs(self.problem.correlate(v)) + 1j * self.problem.norm2
+        return self._looks
 
     def _place(self) -> None:
         """Bring `position`, the place of each member, up to the members; for a sparse X alone."""
@@ -727,15 +738,16 @@ def may_move(problem: Problem, w_set: Vector, penalties: NDArray[np.float64]) ->
     return made
 
 
-def without_twins(chosen: NDArray[np.intp], members: NDArray[np.intp], g: Vector, norm2: Vector) -> NDArray[np.intp]:
-    """Those of the chosen features that look like no member and no other chosen one: equal columns have equal slopes.
+def without_twins(
+    chosen: NDArray[np.intp], members: NDArray[np.intp], looks: NDArray[np.complex128]
+) -> NDArray[np.intp]:
+    """Those of the chosen features that look like no member and no other chosen one: copies of a column look the same.
 
-    A copy of a column changes no optimum. Where only look-alikes are left they are kept: they may be no copies.
+    A copy of a column changes no optimum. Where only look-alikes are left they are kept: rounding may have its part.
     """
-    looks = np.abs(g[chosen]) + 1j * norm2[chosen]
-    _, first = np.unique(looks, return_index=True)
+    _, first = np.unique(looks[chosen], return_index=True)
     first.sort()
-    first = first[~np.isin(looks[first], np.abs(g[members]) + 1j * norm2[members])]
+    first = first[~np.isin(looks[chosen[first]], looks[members])]
     return chosen[first] if first.size else chosen
 
 

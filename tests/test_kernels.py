@@ -10,7 +10,7 @@ import pytest
 import referee
 import scipy.sparse
 
-from l1fast._kernels import check, coordinate_descent, fista, gradient, gram, newton
+from l1fast._kernels import check, coordinate_descent, fista, gradient, gram, newton, newton_cg
 
 ROUNDING = 500 * np.finfo(np.float64).eps  # of sums as long as the ones here, relative to the size of their terms
 GUARD = 3  # numbers after the end of every output, which must stay as they are
@@ -918,6 +918,16 @@ def test_bounds_come_in_pairs(name):
 # Kernel calls: lists of arguments, each array with its lengths. Shortening any one of them must be refused.
 
 
+def row_places(made, members):
+    """Where each row begins among the entries of the members' columns, and room for those alone."""
+    counts = np.count_nonzero(made.truth.X[:, members], axis=1)
+    return np.append(0, counts.cumsum())[:-1].astype(np.int64), np.empty(counts.sum(), "i4"), np.empty(counts.sum())
+
+
+WHOLE_SETS = ("extend_sparse", "extend_dense", "count_rows", "fill_rows")  # fewer features are another working set
+FREE_LENGTHS = {("cg_solve", 2), *((name, 1) for name in WHOLE_SETS)}  # name, place of the argument
+
+
 def calls():
     dense, sparse = case(shape=(6, 4), storage="F-f8"), case(shape=(6, 4), storage="csc-f8-i4-i8")
     n, p, size = 6, 4, 3
@@ -963,6 +973,26 @@ def calls():
                 *(number(size**2), number(size), number(size), np.empty(size, np.intp)),
             ],
         ),
+        "count_rows": (newton_cg.count_rows, [sparse.capsule, members, position, np.empty(n, "i4")]),
+        "fill_rows": (
+            newton_cg.fill_rows,
+            [sparse.capsule, members, position, *row_places(sparse, members)],
+        ),
+        "cg_solve": (
+            newton_cg.solve,
+            [
+                *(dense.capsule, members, np.arange(size), *(number(size) for _ in range(5))),
+                *(number(size), number(n), 1.0, 0.0, 2),
+            ],
+        ),
+        "cg_gradient": (newton_cg.gradient, [dense.capsule, members, number(n), number(size)]),
+        "walk": (
+            newton_cg.walk,
+            [
+                *(dense.capsule, members, -number(size), np.array([2, 0]), np.zeros(2)),
+                *(2 * number(p), number(n), number(n)),
+            ],
+        ),
         "iterate": (
             fista.iterate,
             [
@@ -983,8 +1013,8 @@ def test_short_arrays_are_refused(name):
 
     call(0, arguments[0])
     for at, argument in enumerate(arguments):
-        if not isinstance(argument, np.ndarray) or (name, at) in (("extend_sparse", 1), ("extend_dense", 1)):
-            continue  # a shorter working set is another working set
+        if not isinstance(argument, np.ndarray) or (name, at) in FREE_LENGTHS:
+            continue
         for axis in range(argument.ndim if argument.size else 0):
             with pytest.raises(ValueError):
                 call(at, np.ascontiguousarray(np.delete(argument, -1, axis)))
@@ -1002,7 +1032,7 @@ def test_only_the_right_capsules_are_taken(name):
         made.packed(matrix=made.capsule)
 
 
-@pytest.mark.parametrize("name", ["extend_dense", "extend_sparse", "column_descent"])
+@pytest.mark.parametrize("name", ["column_descent", "cg_solve", "cg_gradient", "walk", *WHOLE_SETS])
 @pytest.mark.parametrize("feature", [-1, 4, 2**40])
 def test_working_sets_outside_x_are_refused(name, feature):
     kernel, arguments = calls()[name]
@@ -1019,6 +1049,14 @@ def test_kernels_refuse_the_wrong_storage():
         gram.extend_dense(sparse[0], *dense[1:])
     with pytest.raises(ValueError, match="X must be sparse"):
         gram.extend_sparse(dense[0], *sparse[1:])
+    for name in ("count_rows", "fill_rows"):
+        with pytest.raises(ValueError, match="X must be sparse"):
+            made[name][0](dense[0], *made[name][1][1:])
     by_rows = case(shape=(6, 4), storage="csr-f8-i4-i8").capsule
-    with pytest.raises(ValueError, match="stored by columns"):
-        coordinate_descent.column_descent(by_rows, *made["column_descent"][1][1:])
+    for name in ("column_descent", "cg_gradient", "walk"):
+        with pytest.raises(ValueError, match="stored by columns"):
+            made[name][0](by_rows, *made[name][1][1:])
+    for storage in ("C-f8", "csr-f8-i8-i4", "csr-f8-i4-i8"):  # the last has more features than places
+        made["cg_solve"][1][-4] = np.empty(0)
+        with pytest.raises(ValueError, match="X by rows"):
+            made["cg_solve"][0](case(shape=(6, 4), storage=storage).capsule, *made["cg_solve"][1][1:])
