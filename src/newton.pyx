@@ -92,7 +92,7 @@ cdef bint solve_single(const Penalty* penalty, const double[:, ::1] G, const dou
 
     factor : room for 2 m^2 numbers. product = G d.
     """
-    cdef Py_ssize_t a, b, k, tries
+    cdef Py_ssize_t a, b, k, _
     cdef int order = <int> m, one = 1, info = 0
     cdef float* right = factor + m * m
     cdef double residual, whole = 0.0, left, diagonal
@@ -108,7 +108,7 @@ cdef bint solve_single(const Penalty* penalty, const double[:, ::1] G, const dou
     spotrf("U", &order, factor, &order, &info)
     if info != 0:
         return False
-    for tries in range(2):
+    for _ in range(2):
         spotrs("U", &order, &one, factor, &order, right, &order, &info)
         left = 0.0
         for a in range(m):
