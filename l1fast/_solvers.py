@@ -269,6 +269,23 @@ class CD:
         whole = design.storage.nbytes if design.by_rows else 0
         return whole + (design.storage.nbytes if design.sparse else 0) <= self.memory_limit
 
+    def enlarge(self, working: WorkingSet, w: Vector, score: Vector, violators: int) -> None:
+        """Let the worst violators into the working set; score is above 0 for the violators."""
+        problem, support = working.problem, int(np.count_nonzero(w))
+        n, p = problem.shape
+        least, share = GROWTH_SPARSE if problem.design.sparse else GROWTH_DENSE
+        room = max(least, int(share * support))
+        if n >= MANY_ROWS * p <= MANY_ROWS * self.gram_limit and support > CROWDED * len(working.members) > 0:
+            room = p  # nearly all that was let in was needed: the whole Gram matrix at once is cheaper
+        if problem.design.sparse and violators > CROWD * self.gram_limit:
+            room = violators  # no Gram matrix will hold the support
+        chosen = worst(score, room) if violators > room else np.flatnonzero(score)
+        if len(working.members) + len(chosen) > self.gram_limit >= support + len(chosen):
+            working.keep_support(w)
+        if len(working.members) + len(chosen) > self.gram_limit and problem.penalty.uniform:
+            chosen = without_twins(chosen, working.members, working.looks())
+        working.add(chosen)
+
     def run(
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
     ) -> Outcome:
@@ -308,19 +325,7 @@ class CD:
                 gap = stage.certify(w, g, loss)
             violators = coordinate_descent.scores(stage.capsule, w, g, working.inside, score)
             if violators:
-                least, share = GROWTH_SPARSE if problem.design.sparse else GROWTH_DENSE
-                support = np.count_nonzero(w)
-                room = max(least, int(share * support))
-                if n >= MANY_ROWS * p <= MANY_ROWS * self.gram_limit and support > CROWDED * len(working.members) > 0:
-                    room = p  # nearly all that was let in was needed: the whole Gram matrix at once is cheaper
-                if problem.design.sparse and violators > CROWD * self.gram_limit:
-                    room = violators  # no Gram matrix will hold the support
-                chosen = worst(score, room) if violators > room else np.flatnonzero(score)
-                if len(working.members) + len(chosen) > self.gram_limit >= np.count_nonzero(w) + len(chosen):
-                    working.keep_support(w)
-                if len(working.members) + len(chosen) > self.gram_limit and problem.penalty.uniform:
-                    chosen = without_twins(chosen, working.members, working.looks())
-                working.add(chosen)
+                self.enlarge(working, w, score, violators)
             if violators or gap.gap < 0.5 * smallest:
                 smallest, stalled = min(smallest, gap.gap), 0
             else:
@@ -340,7 +345,7 @@ class CD:
             if len(working.members) <= self.gram_limit:
                 epochs += working.descend(stage, w, g, loss, target, monitor)
             elif not self.affords(problem.design):
-                rest = FISTA().run(problem, best, FISTA.default_max_iter, monitor)
+                rest = FISTA().run(problem, best, max_iter - iteration, monitor)
                 note = "memory_limit leaves no room for copies of X: finished by fista"
                 return Outcome(rest.coef, iteration + rest.n_iter, epochs + rest.n_epochs, note)
             else:
