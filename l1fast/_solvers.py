@@ -276,7 +276,8 @@ class CD:
         least, share = GROWTH_SPARSE if problem.design.sparse else GROWTH_DENSE
         room = max(least, int(share * support))
         if n >= MANY_ROWS * p <= MANY_ROWS * self.gram_limit and support > CROWDED * len(working.members) > 0:
-            room = p  # nearly all that was let in was needed: the whole Gram matrix at once is cheaper
+            working.add(np.arange(p))  # nearly all that was let in was needed: the whole Gram matrix at once is cheaper
+            return
         if problem.design.sparse and violators > CROWD * self.gram_limit:
             room = violators  # no Gram matrix will hold the support
         chosen = worst(score, room) if violators > room else np.flatnonzero(score)
