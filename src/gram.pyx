@@ -279,6 +279,8 @@ cdef struct Panel:
     Py_ssize_t size, known, stride, first, count
     double* G
     void* panel                     # count x size, in the order of storage of X
+    Py_ssize_t leading              # numbers from one of its slices to the next
+    bint whole                      # the panel lies in X as it is: all columns in order, neither centred nor weighted
     void* part                      # (size - known) x size
     bint single                     # both are float32
     Py_ssize_t n_parts
@@ -290,18 +292,31 @@ cdef void multiply_panels(Panel* job, Py_ssize_t rows, Py_ssize_t last) noexcept
     Parts pack rows, or columns, of a panel; then each multiplies some of the new columns.
     """
     cdef const Problem* P = job.P
-    cdef Py_ssize_t work
+    cdef const MatrixView* X = &P.X
+    cdef Py_ssize_t work, a
+    job.whole = P.mean == NULL and P.sample_weight == NULL and job.single == X.single \
+        and job.size == n_features(X) and X.stride >= X.length
+    for a in range(job.size if job.whole else 0):
+        job.whole = job.whole and job.members[a] == a
+    if job.whole:
+        rows = max(rows, ROWS_IN_PLACE)
     while job.first < last:
         job.count = min(rows, last - job.first)
         work = job.count * job.size * (job.size - job.known)
         job.n_parts = max(1, min(min(<Py_ssize_t> P.n_threads, (job.size - job.known) // COLUMNS_PER_PART),
                                  work // PRODUCTS_PER_PART))
-        run(P.team, pack_part, job, job.n_parts, P.n_threads)
+        job.leading = X.stride if job.whole else job.size if X.by_rows else job.count
+        if job.whole:
+            work = job.first * X.stride if X.by_rows else job.first
+            job.panel = <void*> (<const char*> X.values + work * (sizeof(float) if X.single else sizeof(double)))
+        else:
+            run(P.team, pack_part, job, job.n_parts, P.n_threads)
         run(P.team, multiply_part, job, job.n_parts, P.n_threads)
         job.first += job.count
 
 
 cdef Py_ssize_t COLUMNS_PER_PART = 16
+cdef Py_ssize_t ROWS_IN_PLACE = 4096                # of a panel that need not be packed
 cdef Py_ssize_t PRODUCTS_PER_PART = 2_000_000       # multiply-adds: about 40 us of work
 
 
@@ -376,9 +391,9 @@ cdef void multiply(const Panel* job, real* panel, real* part, Py_ssize_t begin, 
     """Rows begin..end of the new rows of G: what stands left of their square, and the lower half of the square."""
     cdef bint by_rows = job.P.X.by_rows
     cdef int size = <int> job.size, left = <int> (job.known + begin), new = <int> (end - begin), depth = <int> job.count
-    cdef int leading = size if by_rows else depth
+    cdef int leading = <int> job.leading
     cdef real one = 1.0, zero = 0.0
-    cdef real* columns = panel + (left if by_rows else left * job.count)
+    cdef real* columns = panel + (left if by_rows else left * job.leading)
     cdef real* target = part + begin * job.size
     cdef double* row
     cdef Py_ssize_t a, b
