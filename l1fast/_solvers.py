@@ -269,23 +269,27 @@ class CD:
         whole = design.storage.nbytes if design.by_rows else 0
         return whole + (design.storage.nbytes if design.sparse else 0) <= self.memory_limit
 
-    def enlarge(self, working: WorkingSet, w: Vector, score: Vector, violators: int) -> None:
-        """Let the worst violators into the working set; score is above 0 for the violators."""
+    def enlarge(self, working: WorkingSet, w: Vector, score: Vector, violators: int, copies: bool) -> int:
+        """Let the worst violators into the working set; score is above 0 for the violators. Returns how many came.
+
+        copies : whether copies of members come too. They violate as much as the member does, and change no optimum.
+        """
         problem, support = working.problem, int(np.count_nonzero(w))
         n, p = problem.shape
         least, share = GROWTH_SPARSE if problem.design.sparse else GROWTH_DENSE
         room = max(least, int(share * support))
         if n >= MANY_ROWS * p <= MANY_ROWS * self.gram_limit and support > CROWDED * len(working.members) > 0:
             working.add(np.arange(p))  # nearly all that was let in was needed: the whole Gram matrix at once is cheaper
-            return
+            return violators
         if problem.design.sparse and violators > CROWD * self.gram_limit:
             room = violators  # no Gram matrix will hold the support
         chosen = worst(score, room) if violators > room else np.flatnonzero(score)
         if len(working.members) + len(chosen) > self.gram_limit >= support + len(chosen):
             working.keep_support(w)
-        if len(working.members) + len(chosen) > self.gram_limit and problem.penalty.uniform:
+        if len(working.members) + len(chosen) > self.gram_limit and problem.penalty.uniform and not copies:
             chosen = without_twins(chosen, working.members, working.looks())
         working.add(chosen)
+        return len(chosen)
 
     def run(
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
@@ -326,7 +330,7 @@ class CD:
                 gap = stage.certify(w, g, loss)
             violators = coordinate_descent.scores(stage.capsule, w, g, working.inside, score)
             if violators:
-                self.enlarge(working, w, score, violators)
+                violators = self.enlarge(working, w, score, violators, stalled > 0)
             if violators or gap.gap < 0.5 * smallest:
                 smallest, stalled = min(smallest, gap.gap), 0
             else:
@@ -747,14 +751,12 @@ def may_move(problem: Problem, w_set: Vector, penalties: NDArray[np.float64]) ->
 def without_twins(
     chosen: NDArray[np.intp], members: NDArray[np.intp], looks: NDArray[np.complex128]
 ) -> NDArray[np.intp]:
-    """Those of the chosen features that look like no member and no other chosen one: copies of a column look the same.
-
-    A copy of a column changes no optimum. Where only look-alikes are left they are kept: rounding may have its part.
-    """
+    """Those of the chosen features that look like no member and no other chosen one: copies of a column look the same."""
     _, first = np.unique(looks[chosen], return_index=True)
     first.sort()
     first = first[~np.isin(looks[chosen[first]], looks[members])]
-    return chosen[first] if first.size else chosen
+    made: NDArray[np.intp] = chosen[first]
+    return made
 
 
 def on_rows(problem: Problem, features: NDArray[np.intp]) -> object:
