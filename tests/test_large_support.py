@@ -17,7 +17,7 @@ from l1fast import Status
 from l1fast._design import read_storage
 from l1fast._kernels import newton_cg
 from l1fast._solve import make_problem, read_penalty
-from l1fast._solvers import Columns, WorkingSet, on_rows, without_twins, worst
+from l1fast._solvers import PRODUCTS_AT_ONCE, Columns, WorkingSet, on_rows, without_twins, worst
 
 NO_GRAM = l1fast.CD(gram_limit=0)
 SAMPLES = ("plain", "intercept", "sample_weight", "sample_weight+intercept")
@@ -348,7 +348,25 @@ def test_only_copies_look_the_same(storage, fit_intercept):
     every, none = np.arange(48), np.empty(0, np.intp)
     np.testing.assert_array_equal(without_twins(every, none, looks), np.arange(16))
     np.testing.assert_array_equal(without_twins(every, np.array([3, 20]), looks), np.setdiff1d(np.arange(16), [3, 4]))
-    np.testing.assert_array_equal(without_twins(np.array([19, 35]), np.array([3]), looks), [19, 35])  # nothing else
+    np.testing.assert_array_equal(without_twins(np.array([19, 35]), np.array([3]), looks), none)
+
+
+@pytest.mark.parametrize("storage", ["F", "csr"])
+def test_copies_stay_out(storage):
+    X, y = problems.make(60, 50)
+    X = np.column_stack([X, -X, X])
+    for ratio in (0.1, 0.003):
+        result = judged.solve(STORED[storage](X), y, problems.strength(X, y, ratio), tol=1e-10, solver=NO_GRAM)
+        assert result.converged
+        assert len(np.unique(result.support % 50)) == len(result.support) > 10
+
+
+def test_what_is_taken_for_a_copy_comes_in_later(monkeypatch):
+    monkeypatch.setattr(WorkingSet, "looks", lambda self: np.ones(self.problem.shape[1], complex))
+    X, y = problems.make(60, 50)
+    result = judged.solve(X, y, problems.strength(X, y, 0.003), tol=1e-10, solver=NO_GRAM)
+    assert result.converged
+    assert len(result.support) > 10
 
 
 @pytest.mark.parametrize("storage", ["F", "csr"])
@@ -413,6 +431,32 @@ def test_the_large_engine_takes_newton_steps(monkeypatch):
         assert len(result.support) > 50
         assert max(sizes) > 30
         sizes.clear()
+
+
+def test_conjugate_gradients_pause_where_a_coefficient_has_to_stop(monkeypatch):
+    """No call makes more products than at once, and none follows one that ends beyond a zero."""
+    solve, passed = newton_cg.solve, []
+
+    def watched(capsule, columns, moving, shift, diagonal, d, r, *rest):
+        new = not d.any()
+        assert new or not passed[-1]
+        steps, rz = solve(capsule, columns, moving, shift, diagonal, d, r, *rest)
+        assert steps <= rest[-1] <= PRODUCTS_AT_ONCE
+        passed.append(bool((point[0][columns] * (point[0][columns] + d) < 0).any()))
+        return steps, rz
+
+    def seen(self, problem, support, penalties, w, *rest):
+        point[:] = [w]
+        return newton(self, problem, support, penalties, w, *rest)
+
+    newton, point = Columns.newton, []
+    monkeypatch.setattr(Columns, "newton", seen)
+    monkeypatch.setattr(newton_cg, "solve", watched)
+    X, y = problems.make(200, 300, density=1.0)
+    result = solved(np.asfortranarray(X), y, problems.strength(X, y, 1e-3), 1e-8)
+    assert result.converged
+    assert any(passed)
+    assert not all(passed)
 
 
 def near_copies(X, rng, size):
