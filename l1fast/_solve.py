@@ -289,6 +289,9 @@ def read_penalty(
     """The penalty from what the user gave, the weights and bounds checked here."""
     weights = penalty_weights
     checked = None if weights is None else as_vector("penalty_weights", weights, n_features, least=0.0)
+    largest = 1.0 if checked is None else float(checked.max(initial=1.0))
+    if not np.isfinite(largest * max(lam, l2)):
+        raise ValueError(f"penalty_weights reach {largest:g}, and overflow with lam {lam:g} and l2 {l2:g}; lower them")
     return ElasticNet(lam, l2, checked, *as_bounds(bounds, positive, n_features))
 
 

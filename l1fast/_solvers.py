@@ -623,6 +623,7 @@ class Columns:
     def __init__(self, problem: Problem) -> None:
         self.damping = FIRST_DAMPING
         self.rough = FORCING
+        self.most_damping = 1.0
         self.image = np.empty(problem.shape[0])
 
     def descend(
@@ -641,7 +642,10 @@ class Columns:
                 problem.capsule, members, w, q, target, at_once, g_set, w_set, norm2, penalties
             )
             epochs += done
-            if gap <= target or done < at_once or epochs >= MOST_EPOCHS or monitor.out_of_time():
+            if gap <= target or done < at_once or monitor.out_of_time():
+                return epochs
+            if epochs >= MOST_EPOCHS:  # near copies trade places along directions that damping would close
+                self.most_damping = self.damping = LEAST_DAMPING
                 return epochs
             loose = may_move(problem, w_set, penalties)
             epochs += self.newton(
@@ -711,7 +715,7 @@ class Columns:
                     self.rough = FINE
                 break
             if gone < SHORT:
-                self.damping = min(10.0 * self.damping, 1.0)
+                self.damping = min(10.0 * self.damping, self.most_damping)
             if stopped == 0 or monitor.out_of_time():
                 break
             newton_cg.gradient(problem.capsule, support, q, g)

@@ -54,8 +54,13 @@ def run(*arguments, cwd, **options):
     return subprocess.run(command, check=False, cwd=cwd, capture_output=True, text=True, timeout=60, **options)
 
 
+HEED = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+
+
 def start(*arguments, cwd, **options):
-    return subprocess.Popen([*COMMAND, *map(str, arguments)], cwd=cwd, text=True, **options)
+    """Heeding Ctrl-C: a shell lets its background jobs, and what they start, ignore it."""
+    heed = [sys.executable, "-c", HEED] if os.name == "posix" else []
+    return subprocess.Popen([*heed, *COMMAND, *map(str, arguments)], cwd=cwd, text=True, **options)
 
 
 def on_a_terminal(*arguments, cwd):

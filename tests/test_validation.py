@@ -536,3 +536,10 @@ def test_pandas():
     missing.iloc[3, 2] = pandas.NA
     refused(missing, y, error=(ValueError, TypeError))
     refused(pandas.DataFrame({"a": ["x"] * len(y)}), y, error=(ValueError, TypeError))
+
+
+def test_strengths_that_overflow_with_the_weights():
+    X, y = np.eye(2), np.ones(2)
+    for strengths in ({"lam": 1e300}, {"lam": 1.0, "l2": 1e300}):
+        with pytest.raises(ValueError, match=r"penalty_weights reach 1e\+10, and overflow"):
+            l1fast.solve(X, y, **strengths, penalty_weights=[1.0, 1e10])
