@@ -766,7 +766,7 @@ def may_move(problem: Problem, w_set: Vector, penalties: NDArray[np.float64]) ->
 def without_twins(
     chosen: NDArray[np.intp], members: NDArray[np.intp], looks: NDArray[np.complex128]
 ) -> NDArray[np.intp]:
-    """Those of the chosen features that look like no member and no other chosen one: copies of a column look the same."""
+    """Those of the chosen features that look like no member and no other chosen one: copies look the same."""
     _, first = np.unique(looks[chosen], return_index=True)
     first.sort()
     first = first[~np.isin(looks[chosen[first]], looks[members])]
