@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from l1fast import _blas
+from l1fast._design import join_notes
 from l1fast._problem import Certificate, Problem
 from l1fast._result import ConvergenceWarning, PathCallback, PathResult, PathState, Status
 from l1fast._solve import (
@@ -305,7 +306,7 @@ class Walk:
             solver=self.algorithm.name,
             reason=reason,
             tol=self.tol,
-            conversion="; ".join(note for note in (self.problem.design.conversion, *self.conversions) if note),
+            conversion=join_notes(self.problem.design.conversion, *self.conversions),
         )
 
 
@@ -315,9 +316,9 @@ def descend_compressed(
     """Solve on the Gram matrix of all columns; None where its rounding could hide a gap above the target."""
     w, epochs = start.copy(), 0
     for share in (0.5, 0.05, 0.005, 0.0):
-        g, loss, rounding = working.gradient(problem, w)
+        g, loss = working.gradient(problem, w)
         certificate = problem.certify(w, g, loss)
-        rounding += unseen_rounding(problem, w, g)
+        rounding = gram_rounding(problem, w, g)
         certificate = certificate._replace(gap=certificate.gap + rounding)
         if rounding > 0.25 * monitor.target or monitor(0, certificate.objective, certificate.gap, w):
             break
@@ -325,26 +326,28 @@ def descend_compressed(
     return (Outcome(w, 1, epochs), certificate) if monitor.status is Status.CONVERGED else None
 
 
-def unseen_rounding(problem: Problem, w: Vector, g: Vector) -> float:
-    """What rounding may add to the gap beyond what `WorkingSet.gradient` counts.
+def gram_rounding(problem: Problem, w: Vector, g: Vector) -> float:
+    """What rounding may add to the gap of w when its gradient g was made from the Gram matrix (`WorkingSet.gradient`).
 
-    X'y is summed over X as it is stored, so the offset of a column errs too, by some eps sqrt(n) |offset_j| ||y||. And
-    an error that raises the largest |c_j| / (lam v_j) shrinks the dual point, which costs lam sum_j v_j |w_j| in all.
+    Entry j of G w - X'y errs by some eps sqrt(n) ||x_j|| (sum_k |w_k| ||x_k|| + ||y||). X'y is summed over X as it is
+    stored, so the offset of a column errs too, by some eps sqrt(n) |offset_j| ||y||. And an error that raises the
+    largest |c_j| / (lam v_j) shrinks the dual point, which costs lam sum_j v_j |w_j| in all.
     """
     n, p = problem.shape
     penalty, size = problem.penalty, np.abs(w)
     norm, null_norm = np.sqrt(problem.norm2), np.sqrt(2.0 * problem.datafit.null_loss)
     offset = np.zeros(p) if problem.mean is None else np.sqrt(problem.datafit.total_weight) * np.abs(problem.mean)
     unit = EPS * np.sqrt(n)
+    length = float(size @ norm)
     by_offset = unit * offset * null_norm
-    rounding = float(size @ by_offset)
+    rounding = unit * length * (length + null_norm) + float(size @ by_offset)
     if penalty.lam > 0.0:
         strength = penalty.lam * (np.ones(p) if penalty.weights is None else penalty.weights)
-        error = by_offset + unit * norm * (float(size @ norm) + null_norm)
+        error = by_offset + unit * norm * (length + null_norm)
         pull = penalty.pull(-g)
         shrink = ((pull + error) / strength).max(initial=0.0) - (pull / strength).max(initial=0.0)
         rounding += float(shrink) * float(strength @ size)
-    return rounding
+    return float(rounding)
 
 
 def _advice(result: PathResult, n_lams: int) -> str:

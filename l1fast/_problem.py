@@ -6,7 +6,7 @@ F(w, b) = 1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,49 +87,39 @@ class Problem:
                 gradient.column_norms2(design.view, weight, mean, total, norm2, scratch, n_threads)
             norm2[np.isfinite(norm2) & (norm2 <= total * (ROUNDING * mean) ** 2)] = 0.0
             product = np.where(norm2 == 0.0, 0.0, product - mean * float(datafit.weighted.sum()))
-        return cls._packed(design, datafit, penalty, mean, norm2, n_threads, product)
+        return cls(design, datafit, penalty, mean, norm2, n_threads, None, product)._with()
 
-    @classmethod
-    def _packed(
-        cls,
-        design: Design,
-        datafit: LeastSquares,
-        penalty: ElasticNet,
-        mean: Vector | None,
-        norm2: Vector,
-        n_threads: int,
-        product: Vector | None = None,
-    ) -> Problem:
+    def _with(self, **changes: Any) -> Problem:
+        """The same problem with some parts changed, packed again."""
+        made = replace(self, **changes)
+        datafit, penalty = made.datafit, made.penalty
         capsule = check.pack_problem(
-            design.view,
+            made.design.view,
             datafit.centred,
             datafit.sample_weight,
-            mean,
+            made.mean,
             datafit.total_weight,
-            norm2,
+            made.norm2,
             penalty.weights,
             penalty.lam,
             penalty.l2,
             penalty.lower,
             penalty.upper,
-            n_threads,
+            made.n_threads,
         )
-        return cls(design, datafit, penalty, mean, norm2, n_threads, capsule, product)
+        return replace(made, capsule=capsule)
 
     def with_target(self, y: Vector) -> Problem:
         """The same problem for another y."""
-        datafit = replace(self.datafit, y=y)
-        return self._packed(self.design, datafit, self.penalty, self.mean, self.norm2, self.n_threads)
+        return self._with(datafit=replace(self.datafit, y=y), product=None)
 
     def with_strength(self, lam: float, l2: float | None = None) -> Problem:
         """The same problem at another lam, and l2."""
-        penalty = replace(self.penalty, lam=lam, l2=self.penalty.l2 if l2 is None else l2)
-        return self._packed(self.design, self.datafit, penalty, self.mean, self.norm2, self.n_threads, self.product)
+        return self._with(penalty=replace(self.penalty, lam=lam, l2=self.penalty.l2 if l2 is None else l2))
 
     def by_columns(self) -> Problem:
         """The same problem on a design stored by columns."""
-        design = self.design.by_columns
-        return self._packed(design, self.datafit, self.penalty, self.mean, self.norm2, self.n_threads, self.product)
+        return self._with(design=self.design.by_columns)
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from l1fast import _blas
 from l1fast._datafits import ROUNDING, LeastSquares
-from l1fast._design import Storage
+from l1fast._design import Storage, join_notes
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, ConvergenceWarning, History, Result, Status
@@ -146,7 +146,6 @@ def solve(
     n_features = storage.shape[1]
     penalty = read_penalty(*strengths, penalty_weights, bounds, positive, n_features)
     problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads))
-    design = problem.design
     w = null_fit(problem) if start is None else _start(start, problem)
     algorithm, reason = wanted or choose(problem, cold=start is None)
     algorithm = within_memory(algorithm, memory)
@@ -172,7 +171,7 @@ def solve(
         lam=problem.penalty.lam,
         tol=tol,
         dual=dual,
-        conversion="; ".join(note for note in (design.conversion, outcome.conversion) if note),
+        conversion=join_notes(problem.design.conversion, outcome.conversion),
         history=History.of(monitor.states) if keep else None,
     )
     if not result.converged:

@@ -223,6 +223,12 @@ def spectral_norm2(problem: Problem, vectors: NDArray[np.float64], q: Vector, sc
     return largest
 
 
+def _check_setting(name: str, value: object, least: int) -> None:
+    """Raise unless a setting is an integer of at least that."""
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
+
+
 @dataclass(frozen=True)
 class CD:
     """Coordinate descent over a growing working set, with Newton steps.
@@ -254,11 +260,9 @@ class CD:
     default_max_iter: ClassVar[int] = 10_000
 
     def __post_init__(self) -> None:
-        if not isinstance(self.gram_limit, int) or self.gram_limit < 0:
-            raise ValueError(f"gram_limit must be an integer of at least 0, got {self.gram_limit!r}")
+        _check_setting("gram_limit", self.gram_limit, 0)
         if self.memory_limit is not None:
-            if not isinstance(self.memory_limit, int) or self.memory_limit < 0:
-                raise ValueError(f"memory_limit must be an integer of at least 0, got {self.memory_limit!r}")
+            _check_setting("memory_limit", self.memory_limit, 0)
             fits = math.isqrt(self.memory_limit // GRAM_BYTES)
             object.__setattr__(self, "gram_limit", min(self.gram_limit, fits))
 
@@ -518,11 +522,8 @@ class WorkingSet:
         self.exact, self.rounded, self.known = True, False, 0
         return True
 
-    def gradient(self, problem: Problem, w: Vector) -> tuple[Vector, float, float]:
-        """The gradient over all columns, the loss, and what rounding may add to the gap, when all are members.
-
-        From the Gram matrix alone: g = G w - X'y. Entry j errs by some eps sqrt(n) ||x_j|| sum_k |w_k| ||x_k||.
-        """
+    def gradient(self, problem: Problem, w: Vector) -> tuple[Vector, float]:
+        """The gradient over all columns and the loss, when all are members: g = G w - X'y, without X."""
         assert problem.product is not None
         size, members = len(self.members), self.members
         w_set, product = w[members], problem.product[members]
@@ -531,9 +532,7 @@ class WorkingSet:
         g = np.zeros(len(w))
         g[members] = moved - product
         loss = problem.datafit.null_loss + 0.5 * float(w_set @ (moved - 2.0 * product))
-        length = float(np.abs(w_set) @ np.sqrt(problem.norm2[members]))
-        rounding = EPS * np.sqrt(problem.shape[0]) * length * (length + np.sqrt(2.0 * problem.datafit.null_loss))
-        return g, max(loss, 0.0), float(rounding)
+        return g, max(loss, 0.0)
 
     def descend(self, problem: Problem, w: Vector, g: Vector, loss: float, target: float, monitor: Monitor) -> int:
         """Coordinate descent and Newton steps on the Gram matrix from w (updated) and its gradient g.
@@ -839,10 +838,9 @@ class Homotopy:
     default_max_iter: ClassVar[int] = 10_000
 
     def __post_init__(self) -> None:
-        if not isinstance(self.columns, int) or self.columns < 1:
-            raise ValueError(f"columns must be an integer of at least 1, got {self.columns!r}")
-        if self.memory_limit is not None and (not isinstance(self.memory_limit, int) or self.memory_limit < 0):
-            raise ValueError(f"memory_limit must be an integer of at least 0, got {self.memory_limit!r}")
+        _check_setting("columns", self.columns, 1)
+        if self.memory_limit is not None:
+            _check_setting("memory_limit", self.memory_limit, 0)
 
     @staticmethod
     def suits(penalty: ElasticNet) -> bool:

@@ -329,6 +329,20 @@ def _read(arguments: argparse.Namespace) -> tuple[Dataset, float]:
     return data, time.perf_counter() - start
 
 
+def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What `solve` and `path` are both asked for."""
+    return {
+        "l2": arguments.l2,
+        "solver": arguments.solver,
+        "tol": arguments.tol,
+        "max_iter": arguments.max_iter,
+        "time_limit": arguments.time_limit,
+        "fit_intercept": arguments.intercept,
+        "positive": arguments.positive,
+        "n_threads": arguments.threads,
+    }
+
+
 def _check_out(arguments: argparse.Namespace, suffixes: tuple[str, ...]) -> None:
     """Refuse, before anything is read, an --out that could not be written or would overwrite the input."""
     from l1fast.io import check_output
@@ -352,23 +366,16 @@ def _solve(arguments: argparse.Namespace) -> int:
     import l1fast
     from l1fast._validation import as_design, as_thread_count
 
-    options = {"fit_intercept": arguments.intercept, "positive": arguments.positive}
     with _one_line_warnings(), _progress(arguments, lambda s: f"iteration {s.iteration:,}") as progress:
-        X = as_design(data.X, as_thread_count(arguments.threads))  # checked and converted once for both calls
-        lam_max = l1fast.lam_max(X, data.y, **options)
+        X = as_design(data.X, as_thread_count(arguments.threads))  # converted once for both calls
+        lam_max = l1fast.lam_max(X, data.y, fit_intercept=arguments.intercept, positive=arguments.positive)
         ratio = LAM_RATIO if arguments.lam_ratio is None else arguments.lam_ratio
         result = l1fast.solve(
             X,
             data.y,
             ratio * lam_max if arguments.lam is None else arguments.lam,
-            l2=arguments.l2,
-            solver=arguments.solver,
-            tol=arguments.tol,
-            max_iter=arguments.max_iter,
-            time_limit=arguments.time_limit,
-            n_threads=arguments.threads,
             callback=progress,
-            **options,
+            **_options(arguments),
         )
     if arguments.out is not None:
         write_result(result, arguments.out, data.feature_names)
@@ -475,16 +482,9 @@ def _path(arguments: argparse.Namespace) -> int:
             data.y,
             n_lams=arguments.n_lams,
             lam_min_ratio=arguments.lam_ratio,
-            l2=arguments.l2,
             l2_ratio=arguments.l2_ratio,
-            solver=arguments.solver,
-            tol=arguments.tol,
-            max_iter=arguments.max_iter,
-            time_limit=arguments.time_limit,
-            fit_intercept=arguments.intercept,
-            positive=arguments.positive,
-            n_threads=arguments.threads,
             on_progress=progress,
+            **_options(arguments),
         )
     if arguments.out is not None:
         write_path(result, arguments.out, data.feature_names)

@@ -21,6 +21,10 @@ from matrix cimport axpy_d
 from penalty cimport Penalty, lower_of, restricted, upper_of, weight_of
 from problem cimport Problem, problem_of
 
+ctypedef fused real:
+    float
+    double
+
 cdef double LEAST_DAMPING = 1e-12, MOST_DAMPING = 1.0
 cdef double SAME = 4e-15                    # breakpoints closer than this part of the way are one
 cdef Py_ssize_t LARGE = 150                 # order of a system that is tried in float32
@@ -40,7 +44,7 @@ def step(object capsule, const double[:, ::1] G, const double[:, ::1] penalties,
     """
     cdef const Problem* P = problem_of(capsule)
     cdef Penalty penalty
-    cdef Py_ssize_t size = w.shape[0], a, b, k, m = 0
+    cdef Py_ssize_t size = w.shape[0], a, k, m = 0
     cdef int order, one = 1, info = 1, tries = 0
     cdef double done = 0.0
     if not (penalties.shape[1] == g.shape[0] == direction.shape[0] == product.shape[0] == support.shape[0] == size) \
@@ -64,12 +68,9 @@ def step(object capsule, const double[:, ::1] G, const double[:, ::1] penalties,
             done = walk(&penalty, G, &w[0], &g[0], size, &direction[0], &product[0], &support[0], m, &loss)
             info = tries = 8
         while info != 0 and tries < 8:
+            assemble(&penalty, G, damping, &factor[0], &support[0], m)
             for a in range(m):
-                k = support[a]
-                for b in range(a + 1):
-                    factor[a * m + b] = G[k, support[b]]
-                factor[a * m + a] += penalty.l2 * weight_of(&penalty, k) + damping * G[k, k]
-                direction[a] = -slope_of(&penalty, k, w[k], g[k])
+                direction[a] = -slope_of(&penalty, support[a], w[support[a]], g[support[a]])
             dpotrf("U", &order, &factor[0], &order, &info)     # the lower rows are LAPACK's upper columns
             tries += 1
             if info != 0:
@@ -92,15 +93,13 @@ cdef bint solve_single(const Penalty* penalty, const double[:, ::1] G, const dou
 
     factor : room for 2 m^2 numbers. product = G d.
     """
-    cdef Py_ssize_t a, b, k, _
+    cdef Py_ssize_t a, k, _
     cdef int order = <int> m, one = 1, info = 0
     cdef float* right = factor + m * m
     cdef double residual, whole = 0.0, left, diagonal
+    assemble(penalty, G, damping, factor, support, m)
     for a in range(m):
         k = support[a]
-        for b in range(a + 1):
-            factor[a * m + b] = <float> G[k, support[b]]
-        factor[a * m + a] += <float> (penalty.l2 * weight_of(penalty, k) + damping * G[k, k])
         residual = -slope_of(penalty, k, w[k], g[k])
         whole += residual * residual / G[k, k]
         right[a] = <float> residual
@@ -125,6 +124,17 @@ cdef bint solve_single(const Penalty* penalty, const double[:, ::1] G, const dou
         if not left <= USEFUL * whole:
             return False
     return False
+
+
+cdef void assemble(const Penalty* penalty, const double[:, ::1] G, double damping, real* factor,
+                   const Py_ssize_t* support, Py_ssize_t m) noexcept nogil:
+    """The matrix of the system of `step`, its lower rows, in the precision of factor."""
+    cdef Py_ssize_t a, b, k
+    for a in range(m):
+        k = support[a]
+        for b in range(a + 1):
+            factor[a * m + b] = <real> G[k, support[b]]
+        factor[a * m + a] += <real> (penalty.l2 * weight_of(penalty, k) + damping * G[k, k])
 
 
 cdef inline void multiply(const double[:, ::1] G, Py_ssize_t size, const double* d, double* product,

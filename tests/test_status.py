@@ -210,7 +210,7 @@ def test_result_is_frozen(result):
 @pytest.mark.parametrize("storage", ["F", "csr_array int32"])
 def test_keyboard_interrupt(storage, n_threads, solver):
     """The interrupt arrives while the kernel runs: without a check for signals, the time limit ends the solve."""
-    X, y = problems.make(400, 1600)
+    X, y = problems.make(1000, 4000)
     X, lam = problems.STORAGES[storage](X), problems.strength(X, y, 1e-4)
     previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
     try:
