@@ -13,11 +13,13 @@ except ImportError as error:  # a source tree, or a build for another Python
         f"it from its own source folder ({error})"
     ) from error
 
+from l1fast._homotopy import Homotopy
 from l1fast._path import path
 from l1fast._prox import soft_threshold
+from l1fast._proximal import FISTA, ISTA
 from l1fast._result import ConvergenceWarning, History, PathResult, PathState, Result, State, Status
 from l1fast._solve import lam_max, solve
-from l1fast._solvers import CD, FISTA, ISTA, Homotopy
+from l1fast._working_set import CD
 
 del _check
 

@@ -108,6 +108,12 @@ class Design:
         matrix = self._container()[:, chosen]
         return checked(read_storage(matrix.tocsr() if self.sparse and self.by_rows else matrix))
 
+    def share(self, chosen: NDArray[np.intp]) -> float:
+        """The part of the stored entries that lies in the chosen columns; X by columns, or dense."""
+        if self.storage.starts is None:
+            return len(chosen) / self.shape[1]
+        return float(np.diff(self.storage.starts)[chosen].sum()) / max(1, self.n_entries)
+
     @cached_property
     def by_columns(self) -> Design:
         """This design stored by columns: itself, or one converted copy, kept."""

@@ -21,6 +21,7 @@ from scipy import sparse
 
 from l1fast import _blas
 from l1fast._design import join_notes
+from l1fast._monitor import EPS, Carry, Monitor, Outcome, Solver
 from l1fast._problem import Certificate, Problem
 from l1fast._result import ConvergenceWarning, PathCallback, PathResult, PathState, Status
 from l1fast._solve import (
@@ -35,8 +36,9 @@ from l1fast._solve import (
     run_certified,
     within_memory,
 )
-from l1fast._solvers import CD, EPS, Carry, Monitor, Outcome, Solver, WorkingSet, choose
+from l1fast._solvers import choose
 from l1fast._validation import as_count, as_flag, as_number, as_storage, as_thread_count, as_vector
+from l1fast._working_set import CD, WorkingSet
 
 Vector = NDArray[np.float64]
 

@@ -44,6 +44,8 @@ class State:
         Relative duality gap at the present iterate, as in `Result`.
     support_size : int
         Non-zero coefficients.
+    passes : float
+        Reads of X so far, as `Result.n_passes`.
     """
 
     iteration: int
@@ -51,6 +53,7 @@ class State:
     objective: float
     dual_gap: float
     support_size: int
+    passes: float
 
 
 Callback = Callable[[State], object]
@@ -65,6 +68,7 @@ class History:
     objective: NDArray[np.float64]
     dual_gap: NDArray[np.float64]
     support_size: NDArray[np.int64]
+    passes: NDArray[np.float64]
 
     @classmethod
     def of(cls, states: list[State]) -> History:
@@ -75,6 +79,7 @@ class History:
             objective=np.array([s.objective for s in states], dtype=np.float64),
             dual_gap=np.array([s.dual_gap for s in states], dtype=np.float64),
             support_size=np.array([s.support_size for s in states], dtype=np.int64),
+            passes=np.array([s.passes for s in states], dtype=np.float64),
         )
 
     def __len__(self) -> int:
@@ -109,6 +114,9 @@ class Result:
     n_epochs : int
         Passes over the working set (cd); breakpoints of the path (homotopy); equal to the passes over X for ista
         and fista.
+    n_passes : float
+        Reads of X, the check and the certificate included: a read of some columns counts as their share of the stored
+        entries, an epoch of a working set on columns as one of its members, work on a Gram matrix as none.
     seconds : float
         Wall-clock time of the whole call, validation and certificate included.
     solver, reason : str
@@ -121,7 +129,9 @@ class Result:
     conversion : str
         What had to be copied or converted before or during the solve; empty when X was used as it is.
     history : History or None
-        Time, objective and gap at every check, when asked for.
+        Time, objective, gap and passes at every check, when asked for.
+    iterates : ndarray of float64, shape (n_iter + 1, n_features), or None
+        Every iterate, the start first, when the solver's settings asked for them.
     """
 
     coef: NDArray[np.float64]
@@ -132,6 +142,7 @@ class Result:
     status: Status
     n_iter: int
     n_epochs: int
+    n_passes: float
     seconds: float
     solver: str
     reason: str
@@ -140,6 +151,7 @@ class Result:
     dual: NDArray[np.float64] = field(repr=False)
     conversion: str = ""
     history: History | None = None
+    iterates: NDArray[np.float64] | None = field(default=None, repr=False)
 
     @property
     def converged(self) -> bool:

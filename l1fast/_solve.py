@@ -16,12 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 from l1fast import _blas
 from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import Storage, join_notes
+from l1fast._homotopy import Homotopy
+from l1fast._monitor import Carry, Monitor, Outcome, Solver
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, ConvergenceWarning, History, Result, Status
-from l1fast._solvers import CD, Carry, Homotopy, Monitor, Outcome, Solver, choose, named
+from l1fast._solvers import choose, named
 from l1fast._threads import worthwhile
 from l1fast._validation import as_bounds, as_count, as_flag, as_number, as_storage, as_thread_count, as_vector, measured
+from l1fast._working_set import CD
 
 Vector = NDArray[np.float64]
 Bounds = tuple[ArrayLike | None, ArrayLike | None]
@@ -165,6 +168,7 @@ def solve(
         status=monitor.status,
         n_iter=outcome.n_iter,
         n_epochs=outcome.n_epochs,
+        n_passes=monitor.passes,
         seconds=time.perf_counter() - began,
         solver=algorithm.name,
         reason=reason,
@@ -173,6 +177,7 @@ def solve(
         dual=dual,
         conversion=join_notes(problem.design.conversion, outcome.conversion),
         history=History.of(monitor.states) if keep else None,
+        iterates=outcome.iterates,
     )
     if not result.converged:
         warnings.warn(_advice(result), ConvergenceWarning, stacklevel=3)
@@ -329,6 +334,7 @@ def run_certified(
         outcome = algorithm.run(problem, w, max_iter - monitor.offset, monitor, carry)
         conversion, epochs = conversion or outcome.conversion, epochs + outcome.n_epochs
         monitor.offset += outcome.n_iter
+        monitor.passes += outcome.point is None
         w, certificate, dual = _certify(problem, outcome.point or problem.at(outcome.coef))
         confirmed = certificate.gap <= target
         if confirmed or monitor.status is not Status.CONVERGED or monitor.out_of_time() or attempt == REPAIRS - 1:
@@ -339,7 +345,7 @@ def run_certified(
         monitor.status = Status.CONVERGED
     elif monitor.status is Status.CONVERGED:
         monitor.status = Status.TIME_LIMIT if monitor.out_of_time() else Status.NO_PROGRESS
-    return Outcome(w, monitor.offset, epochs, conversion), certificate, dual
+    return Outcome(w, monitor.offset, epochs, conversion, iterates=outcome.iterates), certificate, dual
 
 
 def _certify(problem: Problem, point: Point) -> tuple[Vector, Certificate, Vector]:

@@ -12,7 +12,7 @@ from test_kernels import STORAGES, case
 from test_properties import cvxpy_objective
 
 import l1fast
-from l1fast import _solvers
+from l1fast import _homotopy, _solvers, _working_set
 from l1fast._kernels import homotopy
 
 TOL = 1e-11
@@ -31,13 +31,13 @@ def suited(option, n, p):
 @pytest.fixture
 def handed_over(monkeypatch):
     """How many times coordinate descent took over."""
-    calls, run = [], _solvers.CD.run
+    calls, run = [], _working_set.CD.run
 
     def counted(*arguments):
         calls.append(1)
         return run(*arguments)
 
-    monkeypatch.setattr(_solvers.CD, "run", counted)
+    monkeypatch.setattr(_working_set.CD, "run", counted)
     return calls
 
 
@@ -360,13 +360,13 @@ def test_limits(monkeypatch):
         judged.solve(X, y, lam, solver="homotopy", callback=lambda state: seen.append(state) or len(seen) == 3)
     assert [state.iteration for state in seen] == [0, 1, 2]
     whole = judged.solve(X, y, lam, solver="homotopy", tol=TOL)
-    monkeypatch.setattr(_solvers, "PATH_AT_ONCE", 1)  # a look at the clock after every step changes nothing
+    monkeypatch.setattr(_homotopy, "PATH_AT_ONCE", 1)  # a look at the clock after every step changes nothing
     assert (judged.solve(X, y, lam, solver="homotopy", tol=TOL).coef == whole.coef).all()
 
 
 def test_a_path_without_end_is_handed_over(monkeypatch, handed_over):
     X, y = problems.make(40, 600, density=1.0)
-    monkeypatch.setattr(_solvers, "MOST_STEPS", 0.5)
+    monkeypatch.setattr(_homotopy, "MOST_STEPS", 0.5)
     assert judged.solve(X, y, problems.strength(X, y, 0.01), solver="homotopy", tol=1e-8).converged
     assert handed_over
 

@@ -17,7 +17,7 @@ from l1fast import Status
 from l1fast._design import read_storage
 from l1fast._kernels import newton_cg
 from l1fast._solve import make_problem, read_penalty
-from l1fast._solvers import PRODUCTS_AT_ONCE, Columns, WorkingSet, on_rows, without_twins, worst
+from l1fast._working_set import PRODUCTS_AT_ONCE, Columns, WorkingSet, on_rows, without_twins, worst
 
 NO_GRAM = l1fast.CD(gram_limit=0)
 SAMPLES = ("plain", "intercept", "sample_weight", "sample_weight+intercept")

@@ -16,9 +16,10 @@ import l1fast
 from l1fast import _blas, _threads
 from l1fast._design import measure_storage, read_storage
 from l1fast._kernels import check, gradient, parallel
+from l1fast._monitor import Monitor
 from l1fast._solve import make_problem, read_penalty
-from l1fast._solvers import Monitor, WorkingSet
 from l1fast._validation import as_design, as_thread_count
+from l1fast._working_set import WorkingSet
 
 STORED = {"C": np.array, "F": np.asfortranarray, "csr": scipy.sparse.csr_array, "csc": scipy.sparse.csc_array}
 every_storage = pytest.mark.parametrize("storage", STORED)

@@ -17,7 +17,7 @@ import scipy.sparse
 from test_properties import random_problems
 
 import l1fast
-from l1fast._solvers import WorkingSet
+from l1fast._working_set import WorkingSet
 
 Status = l1fast.Status
 STORAGES = ("C", "F", "csr_array int32", "csc_array int64")

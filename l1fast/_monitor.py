@@ -1,0 +1,121 @@
+"""What every solver is given and returns: the Monitor that stops it, the Outcome, and what a path carries along.
+
+A solver is given a `Problem`, a start and a `Monitor`, and returns an `Outcome`. It owns the arrays it works on; the
+loops over X are in `_kernels`. It never warns, and its own idea of the gap is not what the user is told: `solve`
+certifies the outcome once more.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l1fast._problem import Point, Problem
+from l1fast._result import State, Status
+
+if TYPE_CHECKING:
+    from l1fast._working_set import WorkingSet
+
+Vector = NDArray[np.float64]
+
+EPS = float(np.finfo(np.float64).eps)
+
+
+@dataclass
+class Monitor:
+    """Decides at every check whether to go on, and keeps what the checks saw.
+
+    Attributes
+    ----------
+    target : float
+        Absolute gap to reach.
+    scale : float
+        What the absolute gap is divided by for people.
+    passes : float
+        Reads of X so far, counted by the solvers; a read of some columns counts as their share of the entries. The
+        check of X is the first.
+    """
+
+    target: float
+    scale: float
+    began: float
+    time_limit: float | None = None
+    callback: Callable[[State], object] | None = None
+    keep: bool = False
+    states: list[State] = field(default_factory=list)
+    status: Status = Status.ITERATION_LIMIT
+    offset: int = 0
+    passes: float = 1.0
+
+    def __call__(self, iteration: int, objective: float, gap: float, w: Vector) -> bool:
+        """True to stop; the reason is then in `status`, which is ITERATION_LIMIT as long as none was given."""
+        seconds = time.perf_counter() - self.began
+        if self.keep or self.callback is not None:
+            size = int(np.count_nonzero(w))
+            state = State(iteration + self.offset, seconds, objective, gap / self.scale, size, self.passes)
+            if self.keep:
+                self.states.append(state)
+        if gap <= self.target:
+            self.status = Status.CONVERGED
+        elif self.callback is not None and self.callback(state):
+            self.status = Status.INTERRUPTED
+        elif self.out_of_time():
+            self.status = Status.TIME_LIMIT
+        else:
+            return False
+        return True
+
+    def out_of_time(self) -> bool:
+        """Whether the time limit has passed."""
+        return self.time_limit is not None and time.perf_counter() - self.began >= self.time_limit
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a solver found, and the work it took.
+
+    point : X read at coef, when that was the last thing the solver did.
+    iterates : all points visited, one a row, when the settings asked for them.
+    """
+
+    coef: Vector
+    n_iter: int
+    n_epochs: int
+    conversion: str = ""
+    point: Point | None = None
+    iterates: NDArray[np.float64] | None = None
+
+
+@dataclass
+class Carry:
+    """What one strength of a path hands to the next: X read at the last w, and the working set with its Gram matrix.
+
+    Filled by the solvers that have a use for it; it holds for one X, y and weights, whatever the strengths.
+    """
+
+    point: Point | None = None
+    working: WorkingSet | None = None
+
+
+class Solver(Protocol):
+    """What `solve` asks of an algorithm."""
+
+    name: ClassVar[str]
+    default_max_iter: ClassVar[int]
+
+    def run(
+        self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
+    ) -> Outcome:
+        """Minimise from start until monitor or max_iter says stop."""
+        ...
+
+
+def check_setting(name: str, value: object, least: int) -> None:
+    """Raise unless a setting is an integer of at least that."""
+    if not isinstance(value, int) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, got {value!r}")
