@@ -16,7 +16,7 @@ except ImportError as error:  # a source tree, or a build for another Python
 from l1fast._homotopy import Homotopy
 from l1fast._path import path
 from l1fast._prox import soft_threshold
-from l1fast._proximal import FISTA, ISTA
+from l1fast._proximal import FISTA, ISTA, AcceleratedGradient, Gradient
 from l1fast._result import ConvergenceWarning, History, PathResult, PathState, Result, State, Status
 from l1fast._solve import lam_max, solve
 from l1fast._working_set import CD

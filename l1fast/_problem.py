@@ -15,6 +15,7 @@ from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import Design, Moments
 from l1fast._kernels import check, gradient
 from l1fast._penalties import ElasticNet
+from l1fast._smoothing import Smoothing
 
 Vector = NDArray[np.float64]
 
@@ -127,6 +128,11 @@ class Problem:
         return self.design.shape
 
     @property
+    def largest_weight(self) -> float:
+        """max_j v_j."""
+        return 1.0 if self.penalty.weights is None else float(self.penalty.weights.max(initial=0.0))
+
+    @property
     def trivial(self) -> bool:
         """Whether there is nothing to fit: y, or every column of X, is constant, or there is no column."""
         return self.datafit.null_loss == 0.0 or not self.norm2.any()
@@ -147,6 +153,28 @@ class Problem:
             np.negative(self.product, out=g)
             return self.datafit.null_loss
         return gradient.gradient(self.capsule, w, q, g, scratch)
+
+    def smooth_gradient(
+        self, smoothing: Smoothing, w: Vector, q: Vector, g: Vector, scratch: Vector
+    ) -> tuple[float, float]:
+        """Fill q as `gradient` does and g with the gradient of the smoothed objective; return (loss, penalty).
+
+        penalty = sum_j v_j (lam phi(w_j) + l2/2 w_j^2). One read of X and of w.
+        """
+        return gradient.smooth_gradient(self.capsule, *smoothing.arguments, w, q, g, scratch)
+
+    def slopes(self, smoothing: Smoothing, w: Vector, out: Vector) -> float:
+        """Fill out with v (lam phi'(w) + l2 w), what `smooth_gradient` adds to X'q; return the penalty there."""
+        return gradient.slopes(self.capsule, *smoothing.arguments, w, out)
+
+    def smoothing_gap(self, w: Vector, slopes: Vector) -> float:
+        """lam sum_j v_j w_j (sign(w_j) - phi'(w_j)): the true gap that is left at a minimiser of the smoothed problem.
+
+        slopes : as from `slopes` at w.
+        """
+        penalty = self.penalty
+        weights = 1.0 if penalty.weights is None else penalty.weights
+        return max(0.0, float(w @ (weights * (penalty.lam * np.sign(w) + penalty.l2 * w) - slopes)))
 
     def at(self, w: Vector) -> Point:
         """Read X at w."""

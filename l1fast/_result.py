@@ -25,6 +25,7 @@ class Status(enum.Enum):
     ITERATION_LIMIT = "max_iter was reached before tol"
     TIME_LIMIT = "time_limit was reached before tol"
     NO_PROGRESS = "rounding errors stop any further progress above tol"
+    SMOOTHED = "the smoothed problem is solved, and its smoothing keeps the gap above tol"
     INTERRUPTED = "the callback asked to stop before tol"
 
 

@@ -512,6 +512,7 @@ CURES = {
     Status.ITERATION_LIMIT: "raise max_iter or tol",
     Status.TIME_LIMIT: "raise time_limit or tol",
     Status.NO_PROGRESS: "ask for a larger tol, or rescale the columns of X",
+    Status.SMOOTHED: "narrow the penalty (a smaller mu or eps), or ask for polish=True",
     Status.INTERRUPTED: "let the callback return False to go on",
 }
 """What a ConvergenceWarning advises."""

@@ -5,19 +5,20 @@ from __future__ import annotations
 from l1fast._homotopy import Homotopy
 from l1fast._monitor import Solver
 from l1fast._problem import Problem
-from l1fast._proximal import FISTA, ISTA
+from l1fast._proximal import FISTA, ISTA, AcceleratedGradient, Gradient
 from l1fast._working_set import CD
 
-SOLVERS: dict[str, type[Solver]] = {"cd": CD, "homotopy": Homotopy, "fista": FISTA, "ista": ISTA}
+SOLVERS: dict[str, type[Solver]] = {
+    kind.name: kind for kind in (CD, Homotopy, FISTA, ISTA, AcceleratedGradient, Gradient)
+}
 
 
 def named(solver: object) -> tuple[Solver, str]:
     """The solver that a name or a settings object stands for."""
     if isinstance(solver, str) and solver in SOLVERS:
         return SOLVERS[solver](), "asked for by name"
-    for kind in SOLVERS.values():
-        if isinstance(solver, kind):
-            return solver, "given as a settings object"
+    if isinstance(solver, tuple(SOLVERS.values())):
+        return solver, "given as a settings object"
     known = ", ".join(["'auto'", *(repr(name) for name in SOLVERS)])
     raise ValueError(f"solver is {solver!r}; choose one of {known}, or an object such as l1fast.FISTA()")
 
