@@ -164,14 +164,15 @@ class AcceleratedGradient:
     Parameters
     ----------
     penalty : {"huber", "pseudo_huber"} or a smooth penalty such as ``l1fast.penalties.Huber(mu)``
-        A name leaves the width to the accuracy asked for: it narrows until the true gap is at most tol. An object stands
-        for itself: the solve ends, at the latest, when its own problem is solved to tol, with the gap that this leaves.
+        A name leaves the width to the accuracy asked for: it narrows until the true gap is at most tol. An object
+        stands for itself: the solve ends, at the latest, when its own problem is solved to tol, with the gap that this
+        leaves.
     continuation : bool
-        Begin with a wide phi, and narrow it as soon as the gap is mostly what the smoothing costs. False: one width from
-        the beginning, for a name the one that is proven to cost at most half of tol.
+        Begin with a wide phi, and narrow it as soon as the gap is mostly what the smoothing costs. False: one width
+        from the beginning, for a name the one that is proven to cost at most half of tol.
     step : {"backtracking", "lipschitz"}
-        1/L with L = ||X||^2 + lam max_j v_j max phi'', the first term estimated by power iteration. "backtracking" lets L
-        fall to the curvature that the steps show; both raise it when a step proves it too small.
+        1/L with L = ||X||^2 + lam max_j v_j max phi'', the first term estimated by power iteration. "backtracking" lets
+        L fall to the curvature that the steps show; both raise it when a step proves it too small.
     restart : bool
         Drop the momentum when it points uphill.
 

@@ -91,8 +91,11 @@ NARROWING = 0.25
 WIDEST_POWER = 0.5
 """Exponent above 1 at which continuation in a power begins."""
 
-DONE = 2.0
-"""A stage is over when the true gap is this many times what its smoothing costs: narrowing pays more than going on."""
+DONE = 1.5
+"""A stage is over when the true gap is this many times what its smoothing costs: narrowing pays more than going on.
+
+Measured on text and on wide dense data: 1.5, 2, 4 cost 2100, 3200, 5600 and 800, 740, 660 reads of X to a gap of 1e-4.
+"""
 
 SHARE = 0.1
 """... or when what is left of the smoothed problem is this part of the true gap, proven by its gradient."""
@@ -107,12 +110,12 @@ def check_smooth(penalty: object) -> None:
     if isinstance(penalty, str):
         if penalty not in ("huber", "pseudo_huber"):
             raise ValueError(
-                f"penalty is {penalty!r}; choose 'huber', 'pseudo_huber', or an object such as l1fast.penalties.Huber(mu)"
+                f"penalty is {penalty!r}; choose 'huber', 'pseudo_huber', or an object of l1fast.penalties"
             )
         return
     if not isinstance(penalty, penalties.Penalty):
         raise TypeError(f"penalty must be a name or a penalty of l1fast.penalties, got {penalty!r}")
-    Smoothing.of(penalty, 1 if np.ndim(getattr(penalty, "gamma", 0.0)) == 0 else len(penalty.gamma))
+    Smoothing.of(penalty, np.size(getattr(penalty, "gamma", 0.0)))
 
 
 def stages(
@@ -121,8 +124,8 @@ def stages(
     """The smoothings to minimise one after the other, and whether it is the last one that may be used.
 
     With continuation they begin where phi is as curved as the datafit, and narrow down to the width of the penalty,
-    or, for a name, as long as float64 can tell. Without it there is one: that of the penalty, or, for a name, the widest
-    that is proven to cost at most half of the target (Nesterov 2005).
+    or, for a name, as long as float64 can tell. Without it there is one: that of the penalty, or, for a name, the
+    widest that is proven to cost at most half of the target (Nesterov 2005).
 
     target : absolute gap; curvature : of the datafit, ||X||^2.
     """
@@ -159,8 +162,8 @@ class Stage:
     def over(self, gap: float, w: Vector, g: Vector) -> bool:
         """Whether to go on to a narrower one, or, for the last, whether it is solved to the target.
 
-        g : the gradient of the datafit at w. By convexity F_s(w) - min F_s <= max|grad F_s| ||w - w*||_1, and no minimiser
-        is longer than F(0) / lam where every weight is 1.
+        g : the gradient of the datafit at w. By convexity F_s(w) - min F_s <= max|grad F_s| ||w - w*||_1, and no
+        minimiser is longer than F(0) / lam where every weight is 1.
         """
         problem = self.problem
         problem.slopes(self.smoothing, w, self.slopes)

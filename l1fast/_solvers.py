@@ -17,8 +17,9 @@ def named(solver: object) -> tuple[Solver, str]:
     """The solver that a name or a settings object stands for."""
     if isinstance(solver, str) and solver in SOLVERS:
         return SOLVERS[solver](), "asked for by name"
-    if isinstance(solver, tuple(SOLVERS.values())):
-        return solver, "given as a settings object"
+    for kind in SOLVERS.values():
+        if isinstance(solver, kind):
+            return solver, "given as a settings object"
     known = ", ".join(["'auto'", *(repr(name) for name in SOLVERS)])
     raise ValueError(f"solver is {solver!r}; choose one of {known}, or an object such as l1fast.FISTA()")
 
