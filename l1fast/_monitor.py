@@ -36,6 +36,8 @@ class Monitor:
         Absolute gap to reach.
     scale : float
         What the absolute gap is divided by for people.
+    memory_limit : int or None
+        Bytes that copies of X and Gram matrices may take.
     passes : float
         Reads of X so far, counted by the solvers; a read of some columns counts as their share of the entries. The
         check of X is the first.
@@ -50,6 +52,7 @@ class Monitor:
     states: list[State] = field(default_factory=list)
     status: Status = Status.ITERATION_LIMIT
     offset: int = 0
+    memory_limit: int | None = None
     passes: float = 1.0
 
     def __call__(self, iteration: int, objective: float, gap: float, w: Vector) -> bool:
@@ -69,6 +72,10 @@ class Monitor:
         else:
             return False
         return True
+
+    def affords(self, n_bytes: int) -> bool:
+        """Whether so many bytes may be taken."""
+        return self.memory_limit is None or n_bytes <= self.memory_limit
 
     def out_of_time(self) -> bool:
         """Whether the time limit has passed."""

@@ -6,6 +6,7 @@ F(w, b) = 1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -121,6 +122,22 @@ class Problem:
     def by_columns(self) -> Problem:
         """The same problem on a design stored by columns."""
         return self._with(design=self.design.by_columns)
+
+    @cached_property
+    def by_length(self) -> Problem:
+        """The same problem on a copy of a sparse X, stored by rows that are sorted by length; or itself.
+
+        A pass over it takes 0.5 to 0.75 of the time (measured on text): the processor never guesses the end of a row
+        wrongly. The copy itself costs about 20 passes.
+        """
+        if self.design.even:
+            return self
+        design, order = self.design.by_length()
+        weight = self.datafit.sample_weight
+        datafit = replace(
+            self.datafit, y=self.datafit.y[order], sample_weight=None if weight is None else weight[order]
+        )
+        return self._with(design=design, datafit=datafit)
 
     @property
     def shape(self) -> tuple[int, int]:

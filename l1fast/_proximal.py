@@ -25,6 +25,9 @@ STALL = 2
 
 STALL_LEAST = 1000
 
+SORT_AFTER = 50
+"""Iterations after which the rows of a sparse X are sorted: the copy costs as much time as about 50 save."""
+
 POWER_STEPS = 12
 """Power iterations for the first step constant; the loop itself corrects an estimate that is too low."""
 
@@ -51,6 +54,7 @@ class Loop:
         self.lipschitz = min(estimate, self.bound)
         self.best, self.best_gap, self.best_objective = start.copy(), np.inf, np.inf
         self.done = self.progress = 0
+        self.sorted, self.conversion = False, ""
         self.read = monitor.passes + steps
 
     def watch(self, iteration: int, objective: float, gap: float, w: Vector) -> bool:
@@ -68,6 +72,18 @@ class Loop:
             self.best[:] = w
         return monitor(iteration, objective, gap, w)
 
+    def sort_rows(self) -> object:
+        """The capsule of the problem with its rows sorted by length, the first time; False where that would not pay."""
+        problem = self.problem
+        if self.sorted or not self.monitor.affords(problem.design.storage.nbytes):
+            return False
+        self.sorted = True
+        made = problem.by_length
+        if made is problem or made.scratch().size > self.scratch.size:
+            return False
+        self.problem, self.conversion = made, made.design.conversion
+        return made.capsule
+
     def iterate(
         self,
         settings: FISTA | AcceleratedGradient,
@@ -77,18 +93,18 @@ class Loop:
         stage: Stage | None = None,
     ) -> None:
         """Run from vectors[0] until a check, the stage or max_iter says stop. curvature : that of the smoothing."""
-        problem, first = self.problem, self.done
+        first, design = self.done, self.problem.design
 
-        def check(iteration: int, objective: float, gap: float, w: Vector, g: Vector) -> bool:
+        def check(iteration: int, objective: float, gap: float, w: Vector, g: Vector) -> object:
             w, g = np.asarray(w), np.asarray(g)  # memoryviews
             if self.watch(first + iteration, objective, gap, w):
                 return True
             self.over = stage is not None and stage.over(gap, w, g)
-            return self.over
+            return self.over or (first + iteration >= SORT_AFTER and self.sort_rows())
 
         self.over = False
         self.done += fista.iterate(
-            problem.capsule,
+            self.problem.capsule,
             self.vectors,
             self.q,
             self.scratch,
@@ -98,7 +114,7 @@ class Loop:
             settings.restart,
             self.adapt,
             max_iter - first,
-            max(1, min(10, CHECK_WORK // (problem.design.n_entries + problem.shape[1]))),
+            max(1, min(10, CHECK_WORK // (design.n_entries + design.shape[1]))),
             check,
             None if smoothing is None else smoothing.arguments,
         )
@@ -107,7 +123,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class FISTA:
-    """Accelerated proximal gradient: one read of X an iteration, any storage, no copy.
+    """Accelerated proximal gradient: one read of X an iteration, any storage.
 
     Parameters
     ----------
@@ -119,7 +135,8 @@ class FISTA:
 
     Notes
     -----
-    Memory: 6 n_features + n_samples numbers (and n_features more for each thread).
+    Memory: 6 n_features + n_samples numbers (and n_features more for each thread); after 50 iterations on a sparse X,
+    unless ``memory_limit`` forbids, a copy of X with its rows sorted by length, for passes in half to 3/4 of the time.
     Source: Beck and Teboulle (2009); restart: O'Donoghue and Candes (2015).
     """
 
@@ -138,7 +155,7 @@ class FISTA:
         """Iterate `_kernels.fista`; the iterate with the smallest gap is kept."""
         loop = Loop(problem, start, self.step, monitor)
         loop.iterate(self, max_iter)
-        return Outcome(loop.best, loop.done, loop.done)
+        return Outcome(loop.best, loop.done, loop.done, loop.conversion)
 
 
 @dataclass(frozen=True)
@@ -212,7 +229,7 @@ class AcceleratedGradient:
                 break
         else:
             monitor.status = Status.SMOOTHED
-        return Outcome(loop.best, loop.done, loop.done)
+        return Outcome(loop.best, loop.done, loop.done, loop.conversion)
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ def solve(
     if problem.trivial:
         reason = "nothing to fit: y or every column of X is constant, or there is no column"
     scale = problem.scale
-    monitor = Monitor(tol * scale, scale, began, limit, callback, keep)
+    monitor = Monitor(tol * scale, scale, began, limit, callback, keep, memory_limit=memory)
     iterations = algorithm.default_max_iter if most is None else most
     if finish and not isinstance(algorithm, CD | Homotopy):
         reason += "; polished by cd"

@@ -89,9 +89,8 @@ L1FAST_MAYBE_UNUSED L1FAST_CLONES static double l1fast_slopes(
 {
     double total[L1FAST_LANES] = {0.0};
     L1FAST_SMOOTHING_NAMES
-    if (!add) memset(out, 0, (size_t)n * sizeof(*out));
     L1FAST_KINDS(w[j], {
-        out[j] += v * (lam * slope + l2 * u);
+        out[j] = (add ? out[j] : 0.0) + v * (lam * slope + l2 * u);
         total[k] += v * (lam * value + 0.5 * l2 * u * u);
     })
     if (s->kind == L1FAST_POWER_NORM) total[0] += lam * norm;
