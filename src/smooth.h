@@ -34,8 +34,8 @@ typedef struct {
 /* phi and its slope at u, in the names value and slope; s: the smoothing, a = |u|, v: the weight of the coefficient. */
 #define L1FAST_PHI_ABS value = a; slope = a > 0.0 ? copysign(1.0, u) : 0.0;
 #define L1FAST_PHI_HUBER                                                                                             \
-    slope = u * inverse;                                                                                             \
-    slope = slope > 1.0 ? 1.0 : slope < -1.0 ? -1.0 : slope;                                                         \
+    slope = a * inverse;                                                                                             \
+    slope = copysign(slope > 1.0 ? 1.0 : slope, u);                                                                  \
     value = slope * (u - 0.5 * width * slope);
 #define L1FAST_PHI_PSEUDO_HUBER value = sqrt(u * u + width * width); slope = u / value;
 #define L1FAST_PHI_QUADRATIC slope = (gamma ? gamma[j] : inverse) * u; value = 0.5 * slope * u;
