@@ -10,16 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from l1fast._problem import Point, Problem
 from l1fast._result import State, Status
-
-if TYPE_CHECKING:
-    from l1fast._working_set import WorkingSet
 
 Vector = NDArray[np.float64]
 
@@ -106,7 +103,7 @@ class Carry:
     """
 
     point: Point | None = None
-    working: WorkingSet | None = None
+    working: Any = None  # a WorkingSet; it stands above this module
 
 
 class Solver(Protocol):

@@ -11,11 +11,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from l1fast._continuation import Smooth, Stage, check_smooth, stages
 from l1fast._kernels import fista
 from l1fast._monitor import EPS, Carry, Monitor, Outcome, Vector
 from l1fast._problem import Problem
 from l1fast._result import Status
-from l1fast._smoothing import Smooth, Smoothing, Stage, check_smooth, stages
+from l1fast._smoothing import Smoothing
 
 CHECK_WORK = 20_000_000
 """Stored entries visited between two checks of clock, signals and gap, at most: about 20 ms."""

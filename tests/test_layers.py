@@ -24,9 +24,10 @@ LAYERS = (
     ("_homotopy",),
     ("_working_set",),
     ("_proximal",),
-    ("_monitor",),
+    ("_monitor", "_continuation"),
     ("_problem",),
-    ("_baselines", "_design", "_datafits", "_penalties", "_result"),
+    ("_smoothing",),
+    ("_baselines", "_design", "_datafits", "_penalties", "_result", "penalties"),
     ("_threads", "_blas"),
     ("_kernels",),
 )
