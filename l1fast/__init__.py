@@ -14,6 +14,7 @@ except ImportError as error:  # a source tree, or a build for another Python
     ) from error
 
 from l1fast._homotopy import Homotopy
+from l1fast._irls import IRLS
 from l1fast._path import path
 from l1fast._prox import soft_threshold
 from l1fast._proximal import FISTA, ISTA
@@ -26,6 +27,7 @@ del _check
 __all__ = [
     "CD",
     "FISTA",
+    "IRLS",
     "ISTA",
     "ConvergenceWarning",
     "History",

@@ -115,6 +115,16 @@ class Design:
         return float(np.diff(self.storage.starts)[chosen].sum()) / max(1, self.n_entries)
 
     @cached_property
+    def column_entries(self) -> NDArray[np.intp]:
+        """Stored entries of each column."""
+        n, p = self.shape
+        if self.storage.indices is None or self.storage.starts is None:
+            return np.full(p, n, dtype=np.intp)
+        if self.by_rows:
+            return np.bincount(self.storage.indices[: self.n_entries], minlength=p)
+        return np.diff(self.storage.starts).astype(np.intp)
+
+    @cached_property
     def by_columns(self) -> Design:
         """This design stored by columns: itself, or one converted copy, kept."""
         if not self.by_rows:
