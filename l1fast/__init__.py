@@ -15,6 +15,7 @@ except ImportError as error:  # a source tree, or a build for another Python
 
 from l1fast import penalties
 from l1fast._homotopy import Homotopy
+from l1fast._irls import IRLS
 from l1fast._path import path
 from l1fast._prox import soft_threshold
 from l1fast._proximal import FISTA, ISTA, AcceleratedGradient, Gradient
@@ -27,6 +28,7 @@ del _check
 __all__ = [
     "CD",
     "FISTA",
+    "IRLS",
     "ISTA",
     "AcceleratedGradient",
     "ConvergenceWarning",

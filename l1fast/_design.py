@@ -124,10 +124,18 @@ class Design:
         return checked(replace(made, conversion=join_notes(self.conversion, note))), order
 
     def share(self, chosen: NDArray[np.intp]) -> float:
-        """The part of the stored entries that lies in the chosen columns; X by columns, or dense."""
-        if self.storage.starts is None:
-            return len(chosen) / self.shape[1]
-        return float(np.diff(self.storage.starts)[chosen].sum()) / max(1, self.n_entries)
+        """The part of the stored entries that lies in the chosen columns."""
+        return float(self.column_entries[chosen].sum()) / max(1, self.n_entries)
+
+    @cached_property
+    def column_entries(self) -> NDArray[np.intp]:
+        """Stored entries of each column."""
+        n, p = self.shape
+        if self.storage.indices is None or self.storage.starts is None:
+            return np.full(p, n, dtype=np.intp)
+        if self.by_rows:
+            return np.bincount(self.storage.indices[: self.n_entries], minlength=p)
+        return np.diff(self.storage.starts).astype(np.intp)
 
     @cached_property
     def by_columns(self) -> Design:

@@ -119,6 +119,19 @@ class Problem:
         """The same problem at another lam, and l2."""
         return self._with(penalty=replace(self.penalty, lam=lam, l2=self.penalty.l2 if l2 is None else l2))
 
+    def restrict(self, features: NDArray[np.intp]) -> Problem:
+        """The same problem over some of the features; their columns are copied."""
+        penalty = self.penalty
+        bounds = (None, None) if penalty.lower is None else penalty.bounds(features)
+        weights = None if penalty.weights is None else penalty.weights[features]
+        return self._with(
+            design=self.design.columns(features),
+            penalty=replace(penalty, weights=weights, lower=bounds[0], upper=bounds[1]),
+            mean=None if self.mean is None else self.mean[features],
+            norm2=self.norm2[features],
+            product=None if self.product is None else self.product[features],
+        )
+
     def by_columns(self) -> Problem:
         """The same problem on a design stored by columns."""
         return self._with(design=self.design.by_columns)

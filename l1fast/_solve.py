@@ -17,6 +17,7 @@ from l1fast import _blas
 from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import Storage, join_notes
 from l1fast._homotopy import Homotopy
+from l1fast._irls import IRLS
 from l1fast._monitor import Carry, Monitor, Outcome, Solver
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
@@ -72,7 +73,7 @@ def solve(
         L1 strength >= 0, in units of X.T @ y. At `lam_max` and above all penalised coefficients are 0.
     l2 : float
         Strength of the squared penalty >= 0, in units of X.T @ X.
-    solver : {"auto", "cd", "homotopy", "fista", "ista"} or a settings object such as ``FISTA(step="lipschitz")``
+    solver : {"auto", "cd", "homotopy", "fista", "ista", "irls"} or a settings object, as ``FISTA(step="lipschitz")``
     tol : float
         Relative duality gap to reach; see ``Result.dual_gap``.
     max_iter : int, optional
@@ -286,7 +287,7 @@ def read_solver(solver: str | Solver) -> tuple[Solver, str] | None:
 
 def within_memory(algorithm: Solver, memory_limit: int | None) -> Solver:
     """The solver held to memory_limit; those that keep a few vectors need no holding."""
-    if memory_limit is not None and isinstance(algorithm, CD | Homotopy):
+    if memory_limit is not None and isinstance(algorithm, CD | Homotopy | IRLS):
         return replace(algorithm, memory_limit=memory_limit)
     return algorithm
 
