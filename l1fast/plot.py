@@ -2,8 +2,8 @@
 
 Every function draws into the axes it is given, or into a new figure of its own, and returns the axes. No function shows
 a picture, changes a setting of matplotlib or registers a figure with pyplot: `ax.figure.savefig("picture.png")`
-writes it, and axes made by `matplotlib.pyplot.subplots` put it into a window. Colours are those of the style in use, dark ones
-included. Only drawing needs matplotlib: ``pip install "l1fast[plot]"``.
+writes it, and axes made by `matplotlib.pyplot.subplots` put it into a window. Colours are those of the style in use,
+dark ones included. Only drawing needs matplotlib: ``pip install "l1fast[plot]"``.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ CONTOUR_GRID = 101  # points in each direction
 LEVELS = 14
 MARGIN = 0.12  # of the range shown, beyond the points in it
 SHORTEST_HOP = 0.02  # of the range shown: what is shorter gets no arrow
+LEGEND_WIDTH = 2.5  # inches
+RING, RING_GROWTH = 5.0, 3.5  # points: diameter of the first ring, and how much larger each next one is
 HOP = 0.25  # height of an arrow above its chord, in lengths of the chord
 LINE_STYLES = ("-", "--", "-.", ":")  # curves that lie on each other stay visible
 CORNER = (4, 20)  # rows, and letters in each, of a legend that fits a free quarter of a panel; others go beside it
-LEGEND_WIDTH = 2.4  # inches beside a panel of a new figure
 
 
 class Penalty(Protocol):
@@ -91,14 +92,17 @@ def _zero_line(ax: Axes, *, vertical: bool = False) -> None:
     (ax.axvline if vertical else ax.axhline)(0.0, color=_foreground(ax), linewidth=0.8, alpha=0.5, zorder=0.5)
 
 
-def _corner_legend(ax: Axes) -> None:
-    """A legend in the upper left corner, or beside the axes if it is too large for that."""
+def _corner_legend(ax: Axes, *, grow: bool) -> None:
+    """A legend in the upper left corner, or beside the axes if it is too large for that; the figure may grow for it."""
     labels = ax.get_legend_handles_labels()[1]
     rows, letters = CORNER
     if len(labels) <= rows and all(len(label) <= letters for label in labels):
         ax.legend(loc="upper left", fontsize="small")
-    else:
-        ax.legend(loc="upper left", fontsize="small", bbox_to_anchor=(1.0, 1.0))
+        return
+    ax.legend(loc="upper left", fontsize="small", bbox_to_anchor=(1.0, 1.0))
+    figure = ax.figure
+    if grow and isinstance(figure, _require_matplotlib()):
+        figure.set_figwidth(figure.get_figwidth() + LEGEND_WIDTH)
 
 
 def _grid(low: float, high: float) -> Vector:
@@ -108,11 +112,10 @@ def _grid(low: float, high: float) -> Vector:
 
 def _label(penalty: Penalty) -> str:
     """The name of a penalty with those of its numbers that are not the default."""
-    if not dataclasses.is_dataclass(penalty):
-        return type(penalty).__name__
-    given = [(field, getattr(penalty, field.name)) for field in dataclasses.fields(penalty)]
-    words = [f"{field.name}={value}" for field, value in given if value is not None and value is not field.default]
-    return f"{type(penalty).__name__}({', '.join(words)})" if words else type(penalty).__name__
+    fields = dataclasses.fields(penalty) if dataclasses.is_dataclass(penalty) else ()
+    given = [(field, getattr(penalty, field.name)) for field in fields]
+    words = [f"{field.name}={value}" for field, value in given if not np.array_equal(value, field.default)]
+    return type(penalty).__name__ + (f"({', '.join(words)})" if words else "")
 
 
 def _values(penalty: Penalty, points: Vector) -> Vector:
@@ -244,7 +247,7 @@ def penalties(*penalties: Penalty, span: float = 2.0, axes: Sequence[Axes] | Non
         _zero_line(ax, vertical=True)
         ax.set_xlabel("w")
         ax.set_ylabel(name)
-    _corner_legend(slope_ax)  # derivatives of convex functions stay out of this corner
+    _corner_legend(slope_ax, grow=axes is None)  # derivatives of convex functions stay out of this corner
     return [value_ax, slope_ax]
 
 
@@ -287,12 +290,13 @@ def shrinkage_walk(
         return np.asarray(lam * _values(penalty, points) + loss)
 
     low, high = min(walk.min(), 0.0), max(walk.max(), 0.0)
-    margin = MARGIN * (high - low)
+    reach = (high - low) or 1.0
+    margin = MARGIN * reach
     w = _grid(low - margin, high + margin)
     heights = objective(walk)
-    (curve,) = ax.plot(w, objective(w), label=_label(penalty))
+    ax.plot(w, objective(w), label=_label(penalty))
     (points,) = ax.plot(walk, heights, "o", markersize=5.0, label="iterates")
-    for k in np.flatnonzero(np.abs(np.diff(walk)) > SHORTEST_HOP * (high - low)):
+    for k in np.flatnonzero(np.abs(np.diff(walk)) > SHORTEST_HOP * reach):
         ax.annotate(
             "",
             xy=(walk[k + 1], heights[k + 1]),
@@ -350,11 +354,14 @@ def trade_off(
     span = max(1.5 * abs(target), 1.0) if span is None else span
     w = _grid(-span, span)
     values = _values(penalty, w)
-    for lam in lams:
+    for k, lam in enumerate(lams):
         (minimum,) = _minima(penalty, np.array([target]), lam) if lam > 0.0 else (target,)
         (line,) = ax.plot(w, 0.5 * (w - target) ** 2 + lam * values, label=f"lam = {lam:g}: minimum at {minimum:.4g}")
         height = 0.5 * (minimum - target) ** 2 + lam * penalty.value(np.array([minimum]))
-        ax.plot([minimum], [height], "o", markersize=7.0, color=line.get_color())
+        size = RING + RING_GROWTH * k  # rings around each other where minima meet
+        ax.plot(
+            [minimum], [height], "o", markersize=size, fillstyle="none", markeredgewidth=2.0, color=line.get_color()
+        )
     _zero_line(ax, vertical=True)
     ax.set_xlabel("w")
     ax.set_ylabel("objective")
@@ -380,6 +387,7 @@ def minimisers(*penalties: Penalty, lam: float = 1.0, span: float = 3.0, ax: Axe
     -------
     axes
     """
+    own_figure = ax is None
     ax = _axes(ax)
     targets = _grid(-span, span)
     for k, penalty in enumerate(penalties):
@@ -390,7 +398,7 @@ def minimisers(*penalties: Penalty, lam: float = 1.0, span: float = 3.0, ax: Axe
     _zero_line(ax, vertical=True)
     ax.set_xlabel("target")
     ax.set_ylabel(f"minimiser, lam = {lam:g}")
-    _corner_legend(ax)  # what lies between 0 and the target stays out of this corner
+    _corner_legend(ax, grow=own_figure)  # what lies between 0 and the target stays out of this corner
     return ax
 
 
@@ -426,7 +434,7 @@ def contours(
     if limits is None:
         points = np.concatenate([np.zeros((1, 2)), *paths.values()])
         lows, highs = points.min(axis=0), points.max(axis=0)
-        margins = MARGIN * (highs - lows)
+        margins = MARGIN * np.where(highs > lows, highs - lows, 1.0)
         limits = ((lows[0] - margins[0], highs[0] + margins[0]), (lows[1] - margins[1], highs[1] + margins[1]))
     first, second = (np.linspace(low, high, CONTOUR_GRID) for low, high in limits)
     heights = np.array([[objective(np.array([x, y])) for x in first] for y in second])
@@ -439,7 +447,7 @@ def contours(
         ax.plot(path[:, 0], path[:, 1], "o-", markersize=3.5, linewidth=1.2, label=name)
     ax.set_xlim(limits[0])
     ax.set_ylim(limits[1])
-    ax.set_xlabel("w[0]")
-    ax.set_ylabel("w[1]")
+    ax.set_xlabel("first coefficient")
+    ax.set_ylabel("second coefficient")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=max(len(paths), 1), frameon=False)
     return ax
