@@ -22,9 +22,8 @@ from l1fast import penalties, plot
 # ------------------------------------
 #
 # With :math:`X^T X = \begin{pmatrix} 2 & 1 \\ 1 & 2 \end{pmatrix}`, :math:`X^T y = (3, 5/4)` and lam = 1, take w =
-# (1, 0): the gradient of the loss is (-1, -1/4). The first entry is -lam sign(1), as it has to be where a coefficient
-# is not 0, and the second is between -lam and lam, as it has to be where one is. So w is the solution, with an
-# objective of 49/32.
+# (1, 0): the gradient of the loss is (-1, -1/4). A coefficient that is not 0 needs an entry of -lam times its sign,
+# and one that is 0 an entry between -lam and lam; so w is the solution. Its objective is 49/32.
 
 X = np.array([[1.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
 y = np.array([1.0, 2.0, 0.25])

@@ -110,11 +110,13 @@ def _grid(low: float, high: float) -> Vector:
     return np.concatenate((np.linspace(low, 0.0, HALF_GRID, endpoint=False), np.linspace(0.0, high, HALF_GRID + 1)))
 
 
-def _label(penalty: Penalty) -> str:
+def _label(penalty: object) -> str:
     """The name of a penalty with those of its numbers that are not the default."""
-    fields = dataclasses.fields(penalty) if dataclasses.is_dataclass(penalty) else ()
-    given = [(field, getattr(penalty, field.name)) for field in fields]
-    words = [f"{field.name}={value}" for field, value in given if not np.array_equal(value, field.default)]
+    words = []
+    for field in dataclasses.fields(penalty) if dataclasses.is_dataclass(penalty) else ():
+        value = getattr(penalty, field.name)
+        if field.default is dataclasses.MISSING or not np.array_equal(value, field.default):
+            words.append(f"{field.name}={value}")
     return type(penalty).__name__ + (f"({', '.join(words)})" if words else "")
 
 
