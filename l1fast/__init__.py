@@ -13,6 +13,7 @@ except ImportError as error:  # a source tree, or a build for another Python
         f"it from its own source folder ({error})"
     ) from error
 
+from l1fast import penalties
 from l1fast._homotopy import Homotopy
 from l1fast._path import path
 from l1fast._prox import soft_threshold
@@ -37,6 +38,7 @@ __all__ = [
     "Status",
     "lam_max",
     "path",
+    "penalties",
     "soft_threshold",
     "solve",
 ]

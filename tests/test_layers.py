@@ -26,7 +26,7 @@ LAYERS = (
     ("_proximal",),
     ("_monitor",),
     ("_problem",),
-    ("_baselines", "_design", "_datafits", "_penalties", "_result"),
+    ("_baselines", "_design", "_datafits", "_penalties", "_result", "penalties"),
     ("_threads", "_blas"),
     ("_kernels",),
 )
