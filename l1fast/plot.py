@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.typing import ColorType
+
+    from l1fast.penalties import Penalty
 
 __all__ = ["contours", "iterates", "minimisers", "penalties", "shrinkage_walk", "trade_off"]
 
@@ -37,23 +39,6 @@ RING, RING_GROWTH = 5.0, 3.5  # points: diameter of the first ring, and how much
 HOP = 0.25  # height of an arrow above its chord, in lengths of the chord
 LINE_STYLES = ("-", "--", "-.", ":")  # curves that lie on each other stay visible
 CORNER = (4, 20)  # rows, and letters in each, of a legend that fits a free quarter of a panel; others go beside it
-
-
-class Penalty(Protocol):
-    """What the pictures need of a penalty; every class of `l1fast.penalties` has it."""
-
-    @property
-    def smooth(self) -> bool:
-        """Whether it has a gradient everywhere."""
-
-    def value(self, w: Any) -> float:
-        """The penalty at w."""
-
-    def subgradient(self, w: Any) -> Vector:
-        """The subgradient of least norm at w; the gradient where there is one."""
-
-    def prox(self, x: Any, step: float) -> Vector:
-        """The minimiser of 1/2 ||u - x||^2 + step * penalty(u)."""
 
 
 def _require_matplotlib() -> type[Figure]:
@@ -225,13 +210,12 @@ def penalties(*penalties: Penalty, span: float = 2.0, axes: Sequence[Axes] | Non
         style = LINE_STYLES[k % len(LINE_STYLES)]
         (line,) = value_ax.plot(w, _values(penalty, w), style, label=_label(penalty))
         color = line.get_color()
-        if penalty.smooth:
+        at_zero = _slopes(penalty, np.array([-nearest, 0.0, nearest]))
+        if penalty.smooth or at_zero[0] == at_zero[2]:
             slope_ax.plot(w, _slopes(penalty, w), style, color=color, label=_label(penalty))
             continue
-        sides = np.concatenate((below, [-nearest, np.nan, nearest], above))
-        at_zero = _slopes(penalty, np.array([-nearest, 0.0, nearest]))
-        slopes = np.full_like(sides, np.nan)
-        slopes[~np.isnan(sides)] = _slopes(penalty, sides[~np.isnan(sides)])
+        sides = np.concatenate((below, [-nearest, np.nan, nearest], above))  # the curve is broken at 0
+        slopes = np.concatenate((_slopes(penalty, below), at_zero, _slopes(penalty, above)))
         slope_ax.plot(sides, slopes, style, color=color, label=_label(penalty))
         slope_ax.plot([0.0, 0.0], at_zero[[0, 2]], color=color, linewidth=5.0, alpha=0.4, solid_capstyle="butt")
         slope_ax.plot([0.0], at_zero[[1]], "o", markersize=5.0, color=color)
@@ -313,7 +297,8 @@ def shrinkage_walk(
     ax.set_xlabel("w")
     ax.set_ylabel("penalty" if target is None else "objective")
     data = "" if target is None else f", target {target:g}"
-    ax.set_title(f"{_label(penalty)}{data}, {'proximal ' * proximal}step {step:g}\n{_ending(walk)}")
+    steps = f"{'proximal ' * proximal}step {step:g}"
+    ax.set_title(f"{_label(penalty)}{data}\n{steps}: {_ending(walk)}", fontsize="medium")
     return ax
 
 
