@@ -13,6 +13,7 @@ except ImportError as error:  # a source tree, or a build for another Python
         f"it from its own source folder ({error})"
     ) from error
 
+from l1fast._compare import Comparison, ComparisonRow, compare
 from l1fast._homotopy import Homotopy
 from l1fast._path import path
 from l1fast._prox import soft_threshold
@@ -27,6 +28,8 @@ __all__ = [
     "CD",
     "FISTA",
     "ISTA",
+    "Comparison",
+    "ComparisonRow",
     "ConvergenceWarning",
     "History",
     "Homotopy",
@@ -35,6 +38,7 @@ __all__ = [
     "Result",
     "State",
     "Status",
+    "compare",
     "lam_max",
     "path",
     "soft_threshold",

@@ -9,14 +9,18 @@ included. Only drawing needs matplotlib: ``pip install "l1fast[plot]"``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from matplotlib.typing import ColorType
 
-__all__: list[str] = []
+    from l1fast import Comparison
+
+__all__ = ["convergence"]
 
 PANEL = (5.2, 4.0)  # width and height in inches of one panel of a new figure
 
@@ -50,3 +54,58 @@ def _axes(ax: Axes | None) -> Axes:
 def _foreground(ax: Axes) -> ColorType:
     """The colour of the writing on these axes, for lines that must be seen in light and dark styles."""
     return ax.xaxis.label.get_color()
+
+
+# ---------------------------------------------------------------- what solvers did
+
+UNITS = {"seconds": "seconds", "passes": "passes over X"}
+MARKERS = "osD^vP*XHp<>d8h"  # more than there are solvers; told apart where colours are not
+LEAST_GAP = float(np.finfo(np.float64).eps)  # a gap of 0 has no place on a logarithmic axis
+
+
+def convergence(
+    comparison: Comparison, *, against: Literal["seconds", "passes"] | None = None, axes: Sequence[Axes] | None = None
+) -> list[Axes]:
+    """The best gap so far of every solver of a `Comparison`, against time and against passes over X.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    against : {"seconds", "passes"}, optional
+        One panel in place of the two.
+    axes : sequence of Axes, optional
+        As many as there are panels. Default: those of a new figure.
+
+    Returns
+    -------
+    list of Axes
+
+    Notes
+    -----
+    A line falls where a check saw a smaller gap, and ends with the certified gap of the answer: in a filled marker where
+    that is at most tol, else in an open one. The legend beside the last panel has the fastest solver first.
+    """
+    if against is not None and against not in UNITS:
+        raise ValueError(f"against is {against!r}; choose 'seconds', 'passes' or None for both")
+    units = list(UNITS) if against is None else [against]
+    panels = _panels(axes, len(units))
+    rows = [row for row in comparison.ranked if row.result is not None]
+    for ax, unit in zip(panels, units, strict=True):
+        for k, row in enumerate(rows):
+            curve, marker = row.curve, MARKERS[k % len(MARKERS)]
+            amount, gap = getattr(curve, unit), np.maximum(curve.dual_gap, LEAST_GAP)
+            (line,) = ax.plot(amount, gap, drawstyle="steps-post", lw=1.6, zorder=2.5 - 0.01 * k)
+            reached = row.status == "converged"
+            face = line.get_color() if reached else "none"
+            style = {"color": line.get_color(), "marker": marker, "markersize": 7, "markerfacecolor": face}
+            ax.plot(amount[-1:], gap[-1:], linestyle="", zorder=3, **style)
+            ax.plot([], [], label=row.name if reached else f"{row.name} (short of tol)", lw=1.6, **style)
+        ax.set(xscale="log", yscale="log", xlabel=UNITS[unit])
+        if comparison.tol > 0.0:
+            ax.axhline(comparison.tol, color=_foreground(ax), lw=0.8, ls="--", zorder=1)
+            ax.annotate(
+                "tol", (0, comparison.tol), (2, 2), xycoords=("axes fraction", "data"), textcoords="offset points"
+            )
+    panels[0].set_ylabel("relative duality gap")
+    panels[-1].legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0.0, frameon=False)
+    return panels
