@@ -23,10 +23,10 @@ from numpy.typing import ArrayLike, NDArray
 from l1fast._datafits import ROUNDING
 from l1fast._monitor import EPS, Solver
 from l1fast._problem import Problem
-from l1fast._result import ConvergenceWarning, Result, Status
+from l1fast._result import ConvergenceWarning, Result, rounded
 from l1fast._solve import MOST_ITERATIONS, make_problem, read_penalty, read_solver, solve
 from l1fast._solvers import SOLVERS
-from l1fast._validation import as_design, as_flag, as_number, as_thread_count, as_vector
+from l1fast._validation import as_design, as_flag, as_number, as_thread_count
 
 __all__ = ["Comparison", "ComparisonRow", "Curve", "compare"]
 
@@ -82,8 +82,8 @@ class ComparisonRow:
     result : Result or None
         The answer with its certificate and history; None when refused, as all numbers below then are.
     seconds_to, passes_to : tuple of float or None
-        For each of ``Comparison.levels``, the time and the passes over X at the first check with a gap as small as that;
-        None where it was not reached.
+        For each of ``Comparison.levels``, the time and the passes over X at the first check with so small a gap; None
+        where it was not reached.
     seconds, passes, n_iter
         Of the whole call.
     dual_gap : float
@@ -260,14 +260,14 @@ class Comparison:
         return [
             "gap: certified duality gap / F(0). *: first to reach it. -: not reached.",
             "passes: reads of X. excess: (F - F of the reference) / F(0). nonzeros: exact.",
-            "precision, recall: of the features that stay non-zero after a step along them, against the reference's support.",
+            "precision, recall: of the features that a step along them leaves non-zero, against the reference's support.",
             f"reference: {how}; {len(reference.support):,} nonzeros",
         ]
 
     def _table(self) -> tuple[list[str], list[str], list[list[str]]]:
         """Group headings, headings and cells; a refused row has its name and the reason alone."""
         numbers = ("seconds", "passes", "gap", "excess", "nonzeros", "precision", "recall")
-        head = ["solver", *map(_short, self.levels), *numbers, "status"]
+        head = ["solver", *(f"{_short(level)} " for level in self.levels), *numbers, "status"]  # room for the star
         over = ["", *["seconds to gap"] * len(self.levels), *["at the end"] * len(numbers), ""]
         first, body = self.fastest, []
         for row in self.ranked:
@@ -281,7 +281,7 @@ class Comparison:
             result, excess = row.result, row.excess or 0.0
             cells = [
                 _seconds(result.seconds),
-                f"{result.n_passes:,.0f}" if result.n_passes >= 100 else f"{result.n_passes:.3g}",
+                rounded(result.n_passes),
                 f"{result.dual_gap:.1e}",
                 f"{excess:.1e}" if excess > 0.0 else "0",
                 f"{row.nonzeros:,}",
@@ -299,19 +299,16 @@ class Comparison:
 
         def line(cells: list[str]) -> str:
             texts = [cells[0].ljust(width[0])]
-            if len(cells) < len(head):
-                return "  ".join([*texts, *cells[1:]])
-            texts += [cell.rjust(width[k]) for k, cell in enumerate(cells[1:-1], 1)]
+            if len(cells) == len(head):
+                texts += [cell.rjust(width[k]) for k, cell in enumerate(cells[1:-1], 1)]
             return "  ".join([*texts, cells[-1]]).rstrip()
 
         groups = [" " * width[0]]
         for text in dict.fromkeys(over[1:-1]):
             spans = [width[k] for k, one in enumerate(over) if one == text]
             groups.append(f" {text} ".center(sum(spans) + 2 * len(spans) - 2, "-"))
-        head = [*head[:1], *(f"{text} " if over[k] == over[1] else text for k, text in enumerate(head[1:-1], 1)), head[-1]]
-        return "\n".join(
-            [f"Comparison: {self._title()}", "", "  ".join(groups), *map(line, [head, *body]), "", *self._legend()]
-        )
+        table = ["  ".join(groups), *map(line, [head, *body])]
+        return "\n".join([f"Comparison: {self._title()}", "", *table, "", *self._legend()])
 
     def _repr_html_(self) -> str:
         over, head, body = self._table()
@@ -538,7 +535,7 @@ def _run(
 ) -> ComparisonRow:
     """One row."""
     settings = solver if isinstance(solver, str) and solver == "auto" else repr(_settings(solver))
-    limits = {"tol": so_far.tol, "time_limit": so_far.time_limit, "history": True}
+    limits: dict[str, Any] = {"tol": so_far.tol, "time_limit": so_far.time_limit, "history": True}
     try:
         with _statuses_only():
             _warm_up(solver)
@@ -607,7 +604,7 @@ def _label(solver: str | Solver) -> str:
         for one in fields(made)
         if repr(getattr(made, one.name)) != repr(getattr(default, one.name))
     ]
-    return made.name + (f"({', '.join(changed)})" if changed else "")
+    return str(made.name) + (f"({', '.join(changed)})" if changed else "")
 
 
 def _row_as_dict(row: ComparisonRow) -> dict[str, Any]:

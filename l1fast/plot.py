@@ -9,7 +9,7 @@ included. Only drawing needs matplotlib: ``pip install "l1fast[plot]"``.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -82,24 +82,26 @@ def convergence(
 
     Notes
     -----
-    A line falls where a check saw a smaller gap, and ends with the certified gap of the answer: in a filled marker where
-    that is at most tol, else in an open one. The legend beside the last panel has the fastest solver first.
+    A line falls where a check saw a smaller gap, small markers show where it passed the levels of the comparison, and
+    it ends with the certified gap of the answer: in a filled marker where that is at most tol, else in an open one.
+    The legend beside the last panel has the fastest solver first; colours follow the order of ``comparison.rows``.
     """
     if against is not None and against not in UNITS:
         raise ValueError(f"against is {against!r}; choose 'seconds', 'passes' or None for both")
     units = list(UNITS) if against is None else [against]
     panels = _panels(axes, len(units))
-    rows = [row for row in comparison.ranked if row.result is not None]
+    looks = {row.name: (f"C{k}", MARKERS[k % len(MARKERS)]) for k, row in enumerate(comparison.rows)}
     for ax, unit in zip(panels, units, strict=True):
-        for k, row in enumerate(rows):
-            curve, marker = row.curve, MARKERS[k % len(MARKERS)]
+        for row in (row for row in comparison.ranked if row.result is not None):
+            curve, (colour, marker) = row.curve, looks[row.name]
             amount, gap = getattr(curve, unit), np.maximum(curve.dual_gap, LEAST_GAP)
-            (line,) = ax.plot(amount, gap, drawstyle="steps-post", lw=1.6, zorder=2.5 - 0.01 * k)
-            reached = row.status == "converged"
-            face = line.get_color() if reached else "none"
-            style = {"color": line.get_color(), "marker": marker, "markersize": 7, "markerfacecolor": face}
-            ax.plot(amount[-1:], gap[-1:], linestyle="", zorder=3, **style)
-            ax.plot([], [], label=row.name if reached else f"{row.name} (short of tol)", lw=1.6, **style)
+            there = np.searchsorted(amount, [one for one in getattr(row, f"{unit}_to") if one is not None])
+            done = row.status == "converged"
+            style: dict[str, Any] = {"color": colour, "marker": marker, "lw": 1.6}
+            end = {"markersize": 7, "markerfacecolor": colour if done else "none"}
+            ax.plot(amount, gap, drawstyle="steps-post", markersize=4, markevery=there.tolist(), **style)
+            ax.plot(amount[-1:], gap[-1:], zorder=3, **style | end | {"linestyle": ""})
+            ax.plot([], [], label=row.name if done else f"{row.name} (short of tol)", **style | end)
         ax.set(xscale="log", yscale="log", xlabel=UNITS[unit])
         if comparison.tol > 0.0:
             ax.axhline(comparison.tol, color=_foreground(ax), lw=0.8, ls="--", zorder=1)
