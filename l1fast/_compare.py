@@ -260,7 +260,7 @@ class Comparison:
         return [
             "gap: certified duality gap / F(0). *: first to reach it. -: not reached.",
             "passes: reads of X. excess: (F - F of the reference) / F(0). nonzeros: exact.",
-            "precision, recall: of the features that a step along them leaves non-zero, against the reference's support.",
+            "precision, recall: features that a step along them leaves non-zero, against the reference's support.",
             f"reference: {how}; {len(reference.support):,} nonzeros",
         ]
 

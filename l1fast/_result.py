@@ -173,10 +173,7 @@ class Result:
             ("dual_gap", f"{self.dual_gap:.2e} (tol {self.tol:.0e})"),
             ("support", f"{len(self.support)} of {len(self.coef)} features"),
             ("intercept", f"{self.intercept:.6g}"),
-            (
-                "solver",
-                f"{self.solver}, {self.n_iter} iterations, {self.n_epochs} epochs, {rounded(self.n_passes)} passes",
-            ),
+            ("solver", f"{self.solver}, {self.n_iter} iterations, {self.n_epochs} epochs, {passes} passes"),
             ("reason", self.reason),
             ("seconds", f"{self.seconds:.3g}"),
         ]
