@@ -26,7 +26,7 @@ from l1fast._problem import Problem
 from l1fast._result import ConvergenceWarning, Result, rounded
 from l1fast._solve import MOST_ITERATIONS, make_problem, read_penalty, read_solver, solve
 from l1fast._solvers import SOLVERS
-from l1fast._validation import as_design, as_flag, as_number, as_thread_count
+from l1fast._validation import as_count, as_design, as_flag, as_number, as_thread_count, as_vector
 
 __all__ = ["Comparison", "ComparisonRow", "Curve", "compare"]
 
@@ -264,23 +264,29 @@ class Comparison:
             f"reference: {how}; {len(reference.support):,} nonzeros",
         ]
 
+    def _unit(self) -> tuple[str, float]:
+        """The unit of time of the table, and how many there are in a second: one for all of it."""
+        longest = max((row.seconds for row in self.rows if row.seconds is not None), default=1.0)
+        return ("ms", 1e3) if longest < 1.0 else ("seconds", 1.0)
+
     def _table(self) -> tuple[list[str], list[str], list[list[str]]]:
         """Group headings, headings and cells; a refused row has its name and the reason alone."""
-        numbers = ("seconds", "passes", "gap", "excess", "nonzeros", "precision", "recall")
+        unit, factor = self._unit()
+        numbers = (unit, "passes", "gap", "excess", "nonzeros", "precision", "recall")
         head = ["solver", *(f"{_short(level)} " for level in self.levels), *numbers, "status"]  # room for the star
-        over = ["", *["seconds to gap"] * len(self.levels), *["at the end"] * len(numbers), ""]
+        over = ["", *[f"{unit} to gap"] * len(self.levels), *["at the end"] * len(numbers), ""]
         first, body = self.fastest, []
         for row in self.ranked:
             if row.result is None:
                 body.append([row.name, f"{row.status}: {row.note}"])
                 continue
             times = [
-                "- " if t is None else _seconds(t) + ("*" if first[k] is row else " ")
+                "- " if t is None else _digits(factor * t) + ("*" if first[k] is row else " ")
                 for k, t in enumerate(row.seconds_to)
             ]
             result, excess = row.result, row.excess or 0.0
             cells = [
-                _seconds(result.seconds),
+                _digits(factor * result.seconds),
                 rounded(result.n_passes),
                 f"{result.dual_gap:.1e}",
                 f"{excess:.1e}" if excess > 0.0 else "0",
@@ -407,11 +413,14 @@ def compare(
     lam, tol, time_limit = as_number("lam", lam), as_number("tol", tol), as_number("time_limit", time_limit)
     contestants = read_solvers(solvers)
     n_threads = as_thread_count(options.get("n_threads"))
+    max_iter, start = options.get("max_iter"), options.get("start")
+    max_iter = MOST_ITERATIONS if max_iter is None else as_count("max_iter", max_iter)
     problem = _problem(X, y, lam, options, n_threads)
     timed = read_levels(levels, tol)
-    given: dict[str, Any] = {"max_iter": MOST_ITERATIONS} | options | {"n_threads": n_threads}
+    if start is not None:
+        start = as_vector("start", start.coef if isinstance(start, Result) else start, problem.shape[1])
+    given: dict[str, Any] = options | {"n_threads": n_threads, "start": start, "max_iter": max_iter}
     design = problem.design
-    reference_options = {name: value for name, value in given.items() if name not in ("start", "max_iter")}
     with _statuses_only():
         reference = solve(
             design,
@@ -420,7 +429,7 @@ def compare(
             solver="cd",
             tol=min(tol, REFERENCE_TOL) or REFERENCE_TOL,
             time_limit=max(REFERENCE_SECONDS, time_limit),
-            **reference_options,
+            **{name: value for name, value in given.items() if name not in ("start", "max_iter")},
         )
     comparison = Comparison(
         rows=(),
@@ -485,8 +494,8 @@ def best_so_far(result: Result) -> Curve:
     seconds = np.append(history.seconds, result.seconds)
     passes = np.append(history.passes, result.n_passes)
     gap = np.append(history.dual_gap, result.dual_gap)
-    gap = np.maximum(np.fmin.accumulate(gap), result.dual_gap)
-    kept = np.r_[True, np.diff(gap) < 0.0]
+    gap = np.maximum(np.minimum.accumulate(np.where(np.isnan(gap), np.inf, gap)), result.dual_gap)
+    kept = np.r_[True, gap[1:] < gap[:-1]]
     kept[-1] = True
     return Curve(seconds[kept], passes[kept], gap[kept])
 
@@ -644,11 +653,9 @@ def _short(level: float) -> str:
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}" if level else "0"
 
 
-def _seconds(seconds: float) -> str:
+def _digits(number: float) -> str:
     """Three digits, without an exponent."""
-    if seconds >= 100.0:
-        return f"{seconds:.0f}"
-    return f"{seconds:.{max(0, 2 - math.floor(math.log10(max(seconds, 1e-6))))}f}"
+    return f"{number:.{max(0, 2 - math.floor(math.log10(max(number, 1e-6))))}f}"
 
 
 def _share(part: float | None) -> str:

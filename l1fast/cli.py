@@ -658,9 +658,8 @@ def _compare_outputs(arguments: argparse.Namespace) -> tuple[str | None, str | N
     try:
         import matplotlib  # noqa: F401
     except ImportError as error:
-        raise _UsageError(
-            f'the plot needs matplotlib: pip install "l1fast[plot]", or add --no-plot ({error})'
-        ) from None
+        cure = 'pip install "l1fast[plot]", or add --no-plot'
+        raise _UsageError(f"the plot needs matplotlib, which cannot be imported ({error}): {cure}") from None
     return paths[0], paths[1]
 
 
