@@ -165,18 +165,7 @@ def test_nobody_reaches_tol(slow_file, capsys):
 
 @pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
 def test_an_interrupt_shows_what_is_done(slow_file):
-    solve = [
-        "compare",
-        slow_file,
-        "--solvers",
-        "cd,ista",
-        "--tol",
-        "1e-12",
-        "--lam-ratio",
-        "1e-4",
-        "--time-limit",
-        "60",
-    ]
+    limits = ["--tol", "1e-12", "--lam-ratio", "1e-4", "--time-limit", "60"]
     heed = [sys.executable, "-c", HEED]  # a shell lets its background jobs, and what they start, ignore Ctrl-C
     process = subprocess.Popen(
         [*heed, *COMMAND, "compare", slow_file, "--solvers", "cd,ista", *limits, "--no-plot"],
