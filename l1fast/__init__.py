@@ -14,6 +14,7 @@ except ImportError as error:  # a source tree, or a build for another Python
     ) from error
 
 from l1fast import penalties
+from l1fast._compare import Comparison, ComparisonRow, compare
 from l1fast._homotopy import Homotopy
 from l1fast._irls import IRLS
 from l1fast._path import path
@@ -31,6 +32,8 @@ __all__ = [
     "IRLS",
     "ISTA",
     "AcceleratedGradient",
+    "Comparison",
+    "ComparisonRow",
     "ConvergenceWarning",
     "Gradient",
     "History",
@@ -40,6 +43,7 @@ __all__ = [
     "Result",
     "State",
     "Status",
+    "compare",
     "lam_max",
     "path",
     "penalties",

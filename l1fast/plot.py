@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.typing import ColorType
 
+    from l1fast import Comparison
     from l1fast.penalties import Penalty
 
-__all__ = ["contours", "iterates", "minimisers", "penalties", "shrinkage_walk", "trade_off"]
+__all__ = ["contours", "convergence", "iterates", "minimisers", "penalties", "shrinkage_walk", "trade_off"]
 
 Vector = NDArray[np.float64]
 
@@ -438,3 +439,63 @@ def contours(
     ax.set_ylabel("second coefficient")
     ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=max(len(paths), 1), frameon=False)
     return ax
+
+
+# ---------------------------------------------------------------- what solvers did
+
+UNITS = {"seconds": "seconds", "passes": "passes over X"}
+MARKERS = "osD^vP*XHp<>d8h"  # more than there are solvers; told apart where colours are not
+LEAST_GAP = float(np.finfo(np.float64).eps)  # a gap of 0 has no place on a logarithmic axis
+
+
+def convergence(
+    comparison: Comparison, *, against: Literal["seconds", "passes"] | None = None, axes: Sequence[Axes] | None = None
+) -> list[Axes]:
+    """The best gap so far of every solver of a `Comparison`, against time and against passes over X.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    against : {"seconds", "passes"}, optional
+        One panel in place of the two.
+    axes : sequence of Axes, optional
+        As many as there are panels. Default: those of a new figure.
+
+    Returns
+    -------
+    list of Axes
+
+    Notes
+    -----
+    A line falls where a check saw a smaller gap, small markers show where it passed the levels of the comparison, and
+    it ends with the certified gap of the answer: in a filled marker where that is at most tol, else in an open one.
+    The legend beside the last panel has the fastest solver first; colours follow the order of ``comparison.rows``.
+    """
+    if against is not None and against not in UNITS:
+        raise ValueError(f"against is {against!r}; choose 'seconds', 'passes' or None for both")
+    units = list(UNITS) if against is None else [against]
+    panels = _panels(axes, len(units))
+    looks = {row.name: (f"C{k}", MARKERS[k % len(MARKERS)]) for k, row in enumerate(comparison.rows)}
+    for ax, unit in zip(panels, units, strict=True):
+        for row in (row for row in comparison.ranked if row.result is not None):
+            curve, (colour, marker) = row.curve, looks[row.name]
+            amount, gap = getattr(curve, unit), np.maximum(curve.dual_gap, LEAST_GAP)
+            there = np.searchsorted(amount, [one for one in getattr(row, f"{unit}_to") if one is not None])
+            done = row.status == "converged"
+            style: dict[str, Any] = {"color": colour, "marker": marker, "lw": 1.6}
+            end = {"markersize": 7, "markerfacecolor": colour if done else "none"}
+            ax.plot(amount, gap, drawstyle="steps-post", markersize=4, markevery=there.tolist(), **style)
+            ax.plot(amount[-1:], gap[-1:], zorder=3, **style | end | {"linestyle": ""})
+            ax.plot([], [], label=row.name if done else f"{row.name} (short of tol)", **style | end)
+        ax.set(xscale="log", yscale="log", xlabel=UNITS[unit])
+        if comparison.tol > 0.0:
+            ax.axhline(comparison.tol, color=_foreground(ax), lw=0.8, ls="--", zorder=1)
+            ax.annotate(
+                "tol", (0, comparison.tol), (2, 2), xycoords=("axes fraction", "data"), textcoords="offset points"
+            )
+    panels[0].set_ylabel("relative duality gap")
+    panels[-1].legend(loc="upper left", fontsize="small", bbox_to_anchor=(1.0, 1.0))
+    figure = panels[-1].figure
+    if axes is None and isinstance(figure, _require_matplotlib()):
+        figure.set_figwidth(figure.get_figwidth() + LEGEND_WIDTH)
+    return panels

@@ -17,6 +17,7 @@ LAYERS = (
     ("__main__",),
     ("__init__",),
     ("cli",),
+    ("_compare",),
     ("estimators", "plot", "io"),
     ("_path",),
     ("_solve", "_prox"),
