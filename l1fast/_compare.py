@@ -49,7 +49,7 @@ CURVE_POINTS = 300
 
 OPTIONS = (
     *("l2", "fit_intercept", "penalty_weights", "sample_weight", "positive", "bounds"),
-    *("start", "n_threads", "memory_limit", "max_iter"),
+    *("start", "n_threads", "memory_limit", "max_iter", "polish"),
 )
 """The options of `solve` that every solver is given alike."""
 
@@ -371,7 +371,7 @@ def compare(
         Called before each solver with its label and the `Comparison` of those that are done; return True to stop there.
     **options
         What `solve` takes of the problem, the same for all: l2, fit_intercept, penalty_weights, sample_weight,
-        positive, bounds, start, n_threads, memory_limit; and max_iter, which has no limit here unless given.
+        positive, bounds, start, n_threads, memory_limit; polish; and max_iter, which has no limit here unless given.
 
     Returns
     -------
