@@ -22,7 +22,9 @@ def test_docstrings(name):
 
 @pytest.mark.parametrize("page", ["start.rst", "methods.rst"])
 def test_pages(page):
-    failed, tried = doctest.testfile(str(ROOT / "docs" / page), module_relative=False, optionflags=doctest.ELLIPSIS)
+    failed, tried = doctest.testfile(
+        str(ROOT / "docs" / page), module_relative=False, optionflags=doctest.ELLIPSIS, encoding="utf-8"
+    )
     assert tried > 0
     assert failed == 0
 
