@@ -13,10 +13,13 @@ except ImportError as error:  # a source tree, or a build for another Python
         f"it from its own source folder ({error})"
     ) from error
 
+from l1fast import penalties
+from l1fast._compare import Comparison, ComparisonRow, compare
 from l1fast._homotopy import Homotopy
+from l1fast._irls import IRLS
 from l1fast._path import path
 from l1fast._prox import soft_threshold
-from l1fast._proximal import FISTA, ISTA
+from l1fast._proximal import FISTA, ISTA, AcceleratedGradient, Gradient
 from l1fast._result import ConvergenceWarning, History, PathResult, PathState, Result, State, Status
 from l1fast._solve import lam_max, solve
 from l1fast._working_set import CD
@@ -26,8 +29,13 @@ del _check
 __all__ = [
     "CD",
     "FISTA",
+    "IRLS",
     "ISTA",
+    "AcceleratedGradient",
+    "Comparison",
+    "ComparisonRow",
     "ConvergenceWarning",
+    "Gradient",
     "History",
     "Homotopy",
     "PathResult",
@@ -35,8 +43,10 @@ __all__ = [
     "Result",
     "State",
     "Status",
+    "compare",
     "lam_max",
     "path",
+    "penalties",
     "soft_threshold",
     "solve",
 ]

@@ -69,3 +69,10 @@ class ElasticNet:
         if self.lower is None or self.upper is None:
             return np.abs(c)
         return np.where(np.where(c > 0.0, self.upper > 0.0, self.lower < 0.0), np.abs(c), 0.0)
+
+    def remaining(self, w: Vector, gradient: Vector) -> Vector:
+        """The part of a gradient that the bounds at w do not hold."""
+        if self.lower is None or self.upper is None:
+            return gradient
+        held = ((w <= self.lower) & (gradient > 0.0)) | ((w >= self.upper) & (gradient < 0.0))
+        return np.where(held, 0.0, gradient)

@@ -6,6 +6,7 @@ F(w, b) = 1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +16,7 @@ from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import Design, Moments
 from l1fast._kernels import check, gradient
 from l1fast._penalties import ElasticNet
+from l1fast._smoothing import Smoothing
 
 Vector = NDArray[np.float64]
 
@@ -117,14 +119,48 @@ class Problem:
         """The same problem at another lam, and l2."""
         return self._with(penalty=replace(self.penalty, lam=lam, l2=self.penalty.l2 if l2 is None else l2))
 
+    def restrict(self, features: NDArray[np.intp]) -> Problem:
+        """The same problem over some of the features; their columns are copied."""
+        penalty = self.penalty
+        bounds = (None, None) if penalty.lower is None else penalty.bounds(features)
+        weights = None if penalty.weights is None else penalty.weights[features]
+        return self._with(
+            design=self.design.columns(features),
+            penalty=replace(penalty, weights=weights, lower=bounds[0], upper=bounds[1]),
+            mean=None if self.mean is None else self.mean[features],
+            norm2=self.norm2[features],
+            product=None if self.product is None else self.product[features],
+        )
+
     def by_columns(self) -> Problem:
         """The same problem on a design stored by columns."""
         return self._with(design=self.design.by_columns)
+
+    @cached_property
+    def by_length(self) -> Problem:
+        """The same problem on a copy of a sparse X, stored by rows that are sorted by length; or itself.
+
+        A pass over it takes 0.5 to 0.75 of the time (measured on text): the processor never guesses the end of a row
+        wrongly. The copy itself costs about 20 passes.
+        """
+        if self.design.even:
+            return self
+        design, order = self.design.by_length()
+        weight = self.datafit.sample_weight
+        datafit = replace(
+            self.datafit, y=self.datafit.y[order], sample_weight=None if weight is None else weight[order]
+        )
+        return self._with(design=design, datafit=datafit)
 
     @property
     def shape(self) -> tuple[int, int]:
         """(n_samples, n_features)."""
         return self.design.shape
+
+    @property
+    def largest_weight(self) -> float:
+        """max_j v_j."""
+        return 1.0 if self.penalty.weights is None else float(self.penalty.weights.max(initial=0.0))
 
     @property
     def trivial(self) -> bool:
@@ -147,6 +183,28 @@ class Problem:
             np.negative(self.product, out=g)
             return self.datafit.null_loss
         return gradient.gradient(self.capsule, w, q, g, scratch)
+
+    def smooth_gradient(
+        self, smoothing: Smoothing, w: Vector, q: Vector, g: Vector, scratch: Vector
+    ) -> tuple[float, float]:
+        """Fill q as `gradient` does and g with the gradient of the smoothed objective; return (loss, penalty).
+
+        penalty = sum_j v_j (lam phi(w_j) + l2/2 w_j^2). One read of X and of w.
+        """
+        return gradient.smooth_gradient(self.capsule, *smoothing.arguments, w, q, g, scratch)
+
+    def slopes(self, smoothing: Smoothing, w: Vector, out: Vector) -> float:
+        """Fill out with v (lam phi'(w) + l2 w), what `smooth_gradient` adds to X'q; return the penalty there."""
+        return gradient.slopes(self.capsule, *smoothing.arguments, w, out)
+
+    def smoothing_gap(self, w: Vector, slopes: Vector) -> float:
+        """lam sum_j v_j w_j (sign(w_j) - phi'(w_j)): the true gap that is left at a minimiser of the smoothed problem.
+
+        slopes : as from `slopes` at w.
+        """
+        penalty = self.penalty
+        weights = 1.0 if penalty.weights is None else penalty.weights
+        return max(0.0, float(w @ (weights * (penalty.lam * np.sign(w) + penalty.l2 * w) - slopes)))
 
     def at(self, w: Vector) -> Point:
         """Read X at w."""

@@ -25,6 +25,7 @@ class Status(enum.Enum):
     ITERATION_LIMIT = "max_iter was reached before tol"
     TIME_LIMIT = "time_limit was reached before tol"
     NO_PROGRESS = "rounding errors stop any further progress above tol"
+    SMOOTHED = "the smoothed problem is solved, and its smoothing keeps the gap above tol"
     INTERRUPTED = "the callback asked to stop before tol"
 
 
@@ -165,6 +166,7 @@ class Result:
 
     def _rows(self) -> list[tuple[str, str]]:
         """The lines of the printed forms."""
+        passes = rounded(self.n_passes)
         rows = [
             ("status", f"{self.status.name.lower()}: {self.status.value}"),
             ("lam", f"{self.lam:.6g}"),
@@ -172,7 +174,7 @@ class Result:
             ("dual_gap", f"{self.dual_gap:.2e} (tol {self.tol:.0e})"),
             ("support", f"{len(self.support)} of {len(self.coef)} features"),
             ("intercept", f"{self.intercept:.6g}"),
-            ("solver", f"{self.solver}, {self.n_iter} iterations, {self.n_epochs} epochs"),
+            ("solver", f"{self.solver}, {self.n_iter} iterations, {self.n_epochs} epochs, {passes} passes"),
             ("reason", self.reason),
             ("seconds", f"{self.seconds:.3g}"),
         ]
@@ -189,6 +191,11 @@ class Result:
             for name, text in self._rows()
         )
         return f"<table><caption>l1fast Result</caption>{lines}</table>"
+
+
+def rounded(passes: float) -> str:
+    """Reads of X in three digits, or whole ones."""
+    return f"{passes:.3g}" if passes < 100.0 else f"{passes:,.0f}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from l1fast._homotopy import Homotopy
+from l1fast._irls import IRLS
 from l1fast._monitor import Solver
 from l1fast._problem import Problem
-from l1fast._proximal import FISTA, ISTA
+from l1fast._proximal import FISTA, ISTA, AcceleratedGradient, Gradient
 from l1fast._working_set import CD
 
-SOLVERS: dict[str, type[Solver]] = {"cd": CD, "homotopy": Homotopy, "fista": FISTA, "ista": ISTA}
+SOLVERS: dict[str, type[Solver]] = {
+    kind.name: kind for kind in (CD, Homotopy, FISTA, ISTA, AcceleratedGradient, Gradient, IRLS)
+}
 
 
 def named(solver: object) -> tuple[Solver, str]:

@@ -9,7 +9,8 @@ from libc.stdint cimport int32_t, int64_t
 from certificate cimport Certificate, certify as certify_point
 from matrix cimport MatrixView, n_features, n_samples, part_begin, slice_size, slice_start
 from passes cimport axpys, clear, dots, stored_entries, sum_parts, sums_size
-from problem cimport Problem, gradient as sweep, problem_of
+from problem cimport Problem, gradient as sweep, problem_of, smooth_gradient as smooth_sweep
+from smoothing cimport Smoothing, slopes as penalty_slopes, smoothing_of
 from team cimport Team, range_begin, range_parts, run, team_of
 
 from l1fast._kernels import parallel
@@ -96,6 +97,38 @@ def gradient(object capsule, const double[::1] w, double[::1] q, double[::1] g, 
     with nogil:
         loss = sweep(P, address(w), target(q), target(g), target(scratch))
     return loss
+
+
+def smooth_gradient(object capsule, int kind, double width, const double[::1] gamma, const double[::1] w,
+                    double[::1] q, double[::1] g, double[::1] scratch):
+    """As `gradient`, with the slope of the smoothed penalty added to g: (loss, smoothed penalty). See smooth.h.
+
+    gamma : p, read, or empty.
+    """
+    cdef const Problem* P = problem_of(capsule)
+    cdef Py_ssize_t n = n_samples(&P.X), p = n_features(&P.X)
+    cdef Smoothing S = smoothing_of(kind, width, gamma, p)
+    cdef double loss, penalty
+    expect(w.shape[0], p, "w")
+    expect(q.shape[0], n, "q")
+    expect(g.shape[0], p, "g")
+    expect(scratch.shape[0], sums_size(&P.X, P.n_threads), "scratch")
+    with nogil:
+        loss = smooth_sweep(P, &S, address(w), target(q), target(g), target(scratch), &penalty)
+    return loss, penalty
+
+
+def slopes(object capsule, int kind, double width, const double[::1] gamma, const double[::1] w, double[::1] out):
+    """out (p, written) = the slope of the smoothed penalty at w (p); returns its value. No read of X."""
+    cdef const Problem* P = problem_of(capsule)
+    cdef Py_ssize_t p = n_features(&P.X)
+    cdef Smoothing S = smoothing_of(kind, width, gamma, p)
+    cdef double penalty
+    expect(w.shape[0], p, "w")
+    expect(out.shape[0], p, "out")
+    with nogil:
+        penalty = penalty_slopes(&S, &P.penalty, address(w), target(out), False, p)
+    return penalty
 
 
 def scratch_size(object matrix, int n_threads):

@@ -60,6 +60,17 @@ L1FAST_MAYBE_UNUSED L1FAST_CLONES static void l1fast_prox_step(
     if (lower) l1fast_clip(w, lower, upper, n);
 }
 
+/* v and dv alone. */
+L1FAST_MAYBE_UNUSED L1FAST_CLONES static void l1fast_momentum_point(
+    const double *restrict w, const double *restrict w_old, const double *restrict g, const double *restrict g_old,
+    double *restrict v, double *restrict dv, double beta, ptrdiff_t n)
+{
+    for (ptrdiff_t j = 0; j < n; j++) {
+        v[j] = w[j] + beta * (w[j] - w_old[j]);
+        dv[j] = g[j] + beta * (g[j] - g_old[j]);
+    }
+}
+
 L1FAST_MAYBE_UNUSED L1FAST_CLONES static void l1fast_momentum_step(
     const double *restrict w, double *restrict w_old, const double *restrict g, const double *restrict g_old,
     double *restrict v, double *restrict dv, double beta, double lipschitz, double lam, double l2,

@@ -11,6 +11,24 @@ def gradient(
     g: NDArray[np.float64],
     scratch: NDArray[np.float64],
 ) -> float: ...
+def smooth_gradient(
+    capsule: object,
+    kind: int,
+    width: float,
+    gamma: NDArray[np.float64],
+    w: NDArray[np.float64],
+    q: NDArray[np.float64],
+    g: NDArray[np.float64],
+    scratch: NDArray[np.float64],
+) -> tuple[float, float]: ...
+def slopes(
+    capsule: object,
+    kind: int,
+    width: float,
+    gamma: NDArray[np.float64],
+    w: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> float: ...
 def certify(
     capsule: object, w: NDArray[np.float64], g: NDArray[np.float64], loss: float
 ) -> tuple[float, float, float, float]: ...
