@@ -46,7 +46,7 @@ class State:
     support_size : int
         Non-zero coefficients.
     passes : float
-        Reads of X so far, as `Result.n_passes`.
+        Reads of X so far, as ``Result.n_passes``.
     """
 
     iteration: int
@@ -125,7 +125,7 @@ class Result:
     lam, tol : float
         As asked for.
     dual : ndarray of float64, shape (n_samples,)
-        The dual point theta behind `dual_gap`: |x_j' theta| <= lam v_j for every column j without an l2
+        The dual point theta behind ``dual_gap``: |x_j' theta| <= lam v_j for every column j without an l2
         penalty, but on a side where w_j has a bound: there x_j' theta is free and counts in D.
     conversion : str
         What had to be copied or converted before or during the solve; empty when X was used as it is.

@@ -7,7 +7,10 @@ import re
 
 import pytest
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
+import l1fast
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = ROOT / "README.md"
 
 
 @pytest.mark.parametrize("name", ["l1fast._solve", "l1fast._path", "l1fast._prox", "l1fast.io", "l1fast.penalties"])
@@ -15,6 +18,20 @@ def test_docstrings(name):
     failed, tried = doctest.testmod(importlib.import_module(name))
     assert tried > 0
     assert failed == 0
+
+
+@pytest.mark.parametrize("page", ["start.rst", "methods.rst"])
+def test_pages(page):
+    failed, tried = doctest.testfile(
+        str(ROOT / "docs" / page), module_relative=False, optionflags=doctest.ELLIPSIS, encoding="utf-8"
+    )
+    assert tried > 0
+    assert failed == 0
+
+
+def test_reference_is_complete():
+    listed = set(re.findall(r"^   ([\w.]+)$", (ROOT / "docs" / "api.rst").read_text(encoding="utf-8"), re.MULTILINE))
+    assert {*l1fast.__all__} - listed == set()
 
 
 def part(pattern):
