@@ -39,6 +39,10 @@ COMPARE_TIME_LIMIT = 10.0  # of compare()
 BENCH_TIME_LIMIT = 60.0
 BENCH_RUNS = 3  # the best of so many, for contenders that are done within BENCH_QUICK seconds
 BENCH_QUICK = 1.0
+SOLVERS = (
+    *("auto", "cd", "homotopy", "fista", "ista", "accelerated_gradient", "gradient", "huber_descent"),
+    *("irls", "lbfgs", "subgradient"),
+)
 BENCH_SOLVERS = ("cd", "fista", "ista")
 PROGRESS_AFTER = 1.0  # seconds
 PROGRESS_EVERY = 0.1  # on a terminal; elsewhere each line comes after twice the time of the one before
@@ -184,13 +188,15 @@ def _parser() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
         add, each = added.add_argument, " for each strength" * (added is path)
         add("--time-limit", type=_number(float, 0, open_end=True), metavar="S", help="seconds of solving at most")
         add("--max-iter", type=_number(int, 0), metavar="N", help=f"iterations at most{each}")
-        add("--solver", choices=("auto", "ista", "fista", "cd", "homotopy"), default="auto", help="(default: auto)")
+        add("--solver", choices=SOLVERS, default="auto", metavar="NAME", help=f"{', '.join(SOLVERS)} (default: auto)")
     for added in (solve, path, compare):
         add = added.add_argument
         add("--l2", type=_number(float, 0), default=0.0, metavar="A", help="strength of the squared term (default: 0)")
         add("--intercept", action=argparse.BooleanOptionalAction, default=False, help="fit an unpenalised intercept")
         add("--positive", action="store_true", help="allow no negative coefficient")
         add("--quiet", action="store_true", help="print no text and no progress; errors and warnings remain")
+    for added in (solve, compare):
+        added.add_argument("--polish", action="store_true", help="finish by coordinate descent from the support found")
     add = solve.add_argument
     add("--top", type=_number(int, 0), default=TOP, metavar="K", help="coefficients to print (default: %(default)s)")
     add("--out", metavar="FILE", help="write the result to a .npz, .csv or .json file")
@@ -408,7 +414,8 @@ def _solve(arguments: argparse.Namespace) -> int:
 
     with _one_line_warnings(), _progress(arguments, lambda s: f"iteration {s.iteration:,}") as progress:
         X, lam_max, lam = _design_and_strength(data, arguments)
-        result = l1fast.solve(X, data.y, lam, callback=progress, **_options(arguments), **_choice(arguments))
+        options = _options(arguments) | _choice(arguments) | {"polish": arguments.polish}
+        result = l1fast.solve(X, data.y, lam, callback=progress, **options)
     if arguments.out is not None:
         write_result(result, arguments.out, data.feature_names)
     if arguments.json:
@@ -597,7 +604,8 @@ def _compare(arguments: argparse.Namespace) -> int:
         X, lam_max, lam = _design_and_strength(data, arguments)
         tell("the reference")
         try:
-            comparison = l1fast.compare(X, data.y, lam, solvers=solvers, on_progress=progress, **_options(arguments))
+            options = _options(arguments) | {"polish": arguments.polish}
+            comparison = l1fast.compare(X, data.y, lam, solvers=solvers, on_progress=progress, **options)
         except KeyboardInterrupt:
             if finished and not (arguments.json or arguments.quiet):
                 _print_comparison(data, finished, lam_max, [])
@@ -621,15 +629,13 @@ PICTURE_DPI = 150
 
 def _solver_names(text: str | None) -> list[str]:
     """The names in --solvers, each known; all of them without it."""
-    from l1fast._solvers import SOLVERS
-
-    names = list(SOLVERS) if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    names = list(SOLVERS[1:]) if text is None else [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
-        if name not in SOLVERS and name != "auto":
-            hint = _nearest(name, ["auto", *SOLVERS]) or f"; there are auto, {', '.join(SOLVERS)}"
+        if name not in SOLVERS:
+            hint = _nearest(name, SOLVERS) or f"; there are {', '.join(SOLVERS)}"
             raise _UsageError(f"argument --solvers: {name!r} is not a solver{hint}")
     if not names:
-        raise _UsageError(f"argument --solvers: give at least one of auto, {', '.join(SOLVERS)}")
+        raise _UsageError(f"argument --solvers: give at least one of {', '.join(SOLVERS)}")
     return list(dict.fromkeys(names))
 
 

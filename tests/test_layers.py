@@ -106,3 +106,9 @@ def test_import_is_cheap():
 def test_public_names_exist():
     code = "import l1fast; assert l1fast.__all__; [getattr(l1fast, name) for name in l1fast.__all__]"
     subprocess.run([sys.executable, "-P", "-W", "error", "-c", code], check=True, timeout=60)
+
+
+def test_the_command_line_knows_every_solver():
+    """Its list is its own, so that --help needs no NumPy."""
+    code = "import l1fast.cli, l1fast._solvers as s; assert set(l1fast.cli.SOLVERS) == {'auto', *s.SOLVERS}"
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, timeout=60)
