@@ -10,7 +10,7 @@ import pytest
 README = pathlib.Path(__file__).parents[1] / "README.md"
 
 
-@pytest.mark.parametrize("name", ["l1fast._solve", "l1fast._path", "l1fast._prox", "l1fast.io"])
+@pytest.mark.parametrize("name", ["l1fast._compare", "l1fast._solve", "l1fast._path", "l1fast._prox", "l1fast.io"])
 def test_docstrings(name):
     failed, tried = doctest.testmod(importlib.import_module(name))
     assert tried > 0
