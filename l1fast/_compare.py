@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from l1fast._datafits import ROUNDING
+from l1fast._homotopy import MOST_BYTES
 from l1fast._monitor import EPS, Solver
 from l1fast._problem import Problem
 from l1fast._result import ConvergenceWarning, Result, rounded
@@ -384,10 +385,11 @@ def compare(
 
     Notes
     -----
-    Each row is one call of ``solve(..., history=True)``; of calls shorter than 0.2 s the fastest of three. Outside the
-    clock are what containers need to become arrays (once for all), a small problem solved by each solver, after
+    Each row is one call of ``solve(..., history=True)``; of calls shorter than 0.2 s the fastest of three. A homotopy
+    that may need more than memory_limit, or 1 GB without it, is refused: others need a few vectors, or adapt. Outside
+    the clock are what containers need to become arrays (once for all), a small problem solved by each solver, after
     which no one pays for imports, and the reference: coordinate descent to a gap of 1e-10 or tol, whichever is smaller,
-    in max(60 s, time_limit).
+    in at most max(60 s, time_limit).
 
     Support: an iterate without exact zeros still tells which features it holds for zero. A feature counts as found when
     its coefficient is not 0 and the best step along it, from the answer, leaves it so: ||x_j||^2 w_j + x_j'(s residual)
@@ -543,7 +545,14 @@ def _run(
     given: dict[str, Any],
 ) -> ComparisonRow:
     """One row."""
-    settings = solver if isinstance(solver, str) and solver == "auto" else repr(_settings(solver))
+    chosen = read_solver(solver)
+    settings = repr(chosen[0]) if chosen else "auto"
+    room = getattr(chosen[0], "room", None) if chosen else None
+    limit = given.get("memory_limit")
+    needed, allowed = room(problem) if room else 0, MOST_BYTES if limit is None else limit
+    if needed > allowed:
+        note = f"it may take {needed:,} bytes, more than {allowed:,}; give a larger memory_limit"
+        return ComparisonRow(name, settings, "refused", note)
     limits: dict[str, Any] = {"tol": so_far.tol, "time_limit": so_far.time_limit, "history": True}
     try:
         with _statuses_only():
@@ -593,13 +602,6 @@ def _warm_up(solver: str | Solver) -> None:
 def _statuses_only() -> warnings.catch_warnings[None]:
     """A context in which a gap above tol is told by the status alone."""
     return warnings.catch_warnings(action="ignore", category=ConvergenceWarning)
-
-
-def _settings(solver: str | Solver) -> Solver:
-    """The settings object that a name stands for; an object itself."""
-    known = read_solver(solver)
-    assert known is not None
-    return known[0]
 
 
 def _label(solver: str | Solver) -> str:

@@ -56,6 +56,13 @@ class Homotopy:
         kinked = penalty.lam > 0.0 and (penalty.weights is None or bool(penalty.weights.all()))
         return kinked and (penalty.lower is None or penalty.upper is None or penalty.positive)
 
+    def room(self, problem: Problem) -> int:
+        """Bytes that the columns of a round and the factor may come to, from a cold start."""
+        n, p = problem.shape
+        count = min(max(self.columns, 2 * n), p)
+        capacity = count if problem.penalty.l2 > 0.0 else min(count, n)
+        return 8 * (count * n + 2 * capacity**2)
+
     def run(
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
     ) -> Outcome:

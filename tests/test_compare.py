@@ -240,6 +240,19 @@ def test_a_solver_that_runs_out_of_memory_gets_a_row(data):
     assert found["cd"].status == "converged"
 
 
+def test_a_solver_that_would_take_too_much_memory_is_not_started(data):
+    X, y, lam = data
+    needed = 8 * (24 * 60 + 2 * 24**2)  # all columns, and two factors of them
+    for limit, status in ((needed - 1, "refused"), (needed, "converged")):
+        found = l1fast.compare(X, y, lam, solvers=FINE, time_limit=LIMIT, memory_limit=limit)
+        assert [row.status for row in found] == ["converged", "converged", status]
+    with_l2 = l1fast.compare(X.T, X[0], lam, solvers=["homotopy"], time_limit=LIMIT, memory_limit=0, l2=1.0)
+    assert with_l2["homotopy"].note.startswith(f"it may take {8 * (60 * 24 + 2 * 60**2):,} bytes, more than 0;")
+    X = sp.random_array((30_000, 30_000), density=1e-5, rng=np.random.default_rng(0))
+    found = l1fast.compare(X, X @ np.ones(30_000), 1.0, solvers=["homotopy"], time_limit=LIMIT)
+    assert found["homotopy"].note.startswith("it may take 21,600,000,000 bytes, more than 2,000,000,000")
+
+
 def test_a_fault_of_a_solver_is_not_hidden(data):
     @dataclass(frozen=True)
     class Broken(l1fast.ISTA):

@@ -13,7 +13,9 @@ ROOT = pathlib.Path(__file__).parents[1]
 README = ROOT / "README.md"
 
 
-@pytest.mark.parametrize("name", ["l1fast._solve", "l1fast._path", "l1fast._prox", "l1fast.io", "l1fast.penalties"])
+@pytest.mark.parametrize(
+    "name", ["l1fast._compare", "l1fast._solve", "l1fast._path", "l1fast._prox", "l1fast.io", "l1fast.penalties"]
+)
 def test_docstrings(name):
     failed, tried = doctest.testmod(importlib.import_module(name))
     assert tried > 0
