@@ -29,7 +29,8 @@ highlight_language = "none"  # but for blocks that name theirs, and for doctests
 smartquotes = False  # X' is a transpose
 nitpicky = True
 nitpick_ignore_regex = [
-    ("py:obj", r"_.*|path\.py"),  # private names, in words about the inner working
+    ("py:obj", r"[a-z_][\w.]*"),  # parameters, attributes, other packages
+    ("py:obj", "System"),  # a private class
 ]
 
 # -- pages ---------------------------------------------------------------------------------------------------------
@@ -124,6 +125,16 @@ def quote_formulas(app, what, name, thing, options, lines):
     lines[:] = result
 
 
+def find_elsewhere(app, env, node, content):
+    """`Comparison` in l1fast.plot is a link as it is in l1fast, and so is `distance` in every penalty."""
+    domain = env.domains.python_domain
+    for scope in ("l1fast", "l1fast.penalties.Penalty"):
+        name = f"{scope}.{node.get('reftarget')}"
+        if node.get("reftype") == "obj" and name in domain.objects:
+            return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", name, node, content)
+    return None
+
+
 def visit_math(self, node):
     """LaTeX as MathML, which browsers set themselves: no script, no font and no picture has to be fetched."""
     block, source = isinstance(node, nodes.math_block), node.astext()
@@ -142,5 +153,6 @@ def setup(app):
     """Register the hooks above."""
     app.add_html_math_renderer("mathml", inline_renderers=(visit_math, None), block_renderers=(visit_math, None))
     app.connect("include-read", link_pages)
+    app.connect("missing-reference", find_elsewhere)
     app.connect("autodoc-process-docstring", quote_formulas, priority=400)  # before numpydoc
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -528,10 +528,10 @@ class Huber(_Separable):
 
 @dataclass(frozen=True, eq=False)
 class PseudoHuber(_Separable):
-    """sum_j v_j sqrt(w_j^2 + eps^2): the L1 norm with hyperbolas for corners [1]_.
+    """sum_j v_j sqrt(w_j^2 + eps^2): the L1 norm with hyperbolas for corners.
 
-    The gradient is v w / sqrt(w^2 + eps^2), with Lipschitz constant max(v) / eps, attained at 0. The prox, the root u
-    of u + step v u / sqrt(u^2 + eps^2) = x, is found by Newton's method, to rounding.
+    The gradient is v w / sqrt(w^2 + eps^2), with Lipschitz constant max(v) / eps, attained at 0 [1]_. The prox, the
+    root u of u + step v u / sqrt(u^2 + eps^2) = x, is found by Newton's method, to rounding.
 
     `distance`: sqrt(u^2 + eps^2) - |u| = eps^2 / (sqrt(u^2 + eps^2) + |u|) falls with |u| from eps to 0. With
     V = sum_j v_j: (0, V eps) for every radius.
@@ -548,8 +548,10 @@ class PseudoHuber(_Separable):
     ValueError, TypeError
         The weights are not a vector of finite numbers >= 0, or eps is not a finite number > 0 (2.3e-308 at least).
 
-    References ---------- .. [1] P. Charbonnier et al., "Deterministic edge-preserving regularization in computed
-    imaging", IEEE Transactions on Image Processing 6 (1997).
+    References
+    ----------
+    .. [1] P. Charbonnier et al., "Deterministic edge-preserving regularization in computed imaging", IEEE Transactions
+       on Image Processing 6 (1997).
 
     Examples
     --------
