@@ -20,12 +20,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from l1fast._datafits import ROUNDING
 from l1fast._homotopy import MOST_BYTES
 from l1fast._monitor import EPS, Solver
 from l1fast._problem import Problem
 from l1fast._result import ConvergenceWarning, Result, rounded
-from l1fast._solve import MOST_ITERATIONS, make_problem, read_penalty, read_solver, solve
+from l1fast._solve import MOST_ITERATIONS, identified, make_problem, read_penalty, read_solver, solve
 from l1fast._solvers import SOLVERS
 from l1fast._validation import as_count, as_design, as_flag, as_number, as_thread_count, as_vector
 
@@ -513,18 +512,6 @@ def reached(curve: Curve, levels: Sequence[float]) -> tuple[tuple[float | None, 
     return tuple(seconds), tuple(passes)
 
 
-def found_support(problem: Problem, w: Vector) -> NDArray[np.intp]:
-    """The features whose coefficient is not 0 and stays so after the best step along it. One read of X.
-
-    z_j = ||x_j||^2 w_j - g_j with g = X'q: the step ends at soft(z_j, lam v_j) / (||x_j||^2 + l2 v_j), within bounds.
-    """
-    penalty = problem.penalty
-    z = problem.norm2 * w - problem.at(w).g
-    strength = penalty.lam if penalty.weights is None else penalty.lam * penalty.weights
-    rounding = ROUNDING * np.sqrt(problem.norm2 * 2.0 * problem.datafit.null_loss)
-    return np.flatnonzero((w != 0.0) & (penalty.pull(z) > strength + rounding))
-
-
 def _problem(X: Any, y: ArrayLike, lam: float, options: dict[str, Any], n_threads: int) -> Problem:
     """What the referee needs: everything checked, X as arrays."""
     design = as_design(X, n_threads)
@@ -567,7 +554,7 @@ def _run(
     except MemoryError as error:
         return ComparisonRow(name, settings, "refused", f"not enough memory ({error})")
     seconds_to, passes_to = reached(best_so_far(result), so_far.levels)
-    truth, found = so_far.reference.support, found_support(problem, result.coef)
+    truth, found = so_far.reference.support, identified(problem, problem.at(result.coef))
     both = len(np.intersect1d(truth, found, assume_unique=True))
     return ComparisonRow(
         name=name,

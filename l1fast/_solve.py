@@ -370,7 +370,8 @@ def run_polished(
     monitor.target, monitor.time_limit = target, limit
     if certificate.gap <= target or monitor.status is Status.INTERRUPTED or monitor.out_of_time():
         return rough
-    w = np.where(identified(problem, problem.at(outcome.coef)), outcome.coef, 0.0)
+    w, shown = np.zeros(problem.shape[1]), identified(problem, problem.at(outcome.coef))
+    w[shown] = outcome.coef[shown]
     monitor.passes += 1.0
     monitor.status = Status.ITERATION_LIMIT
     finisher = within_memory(CD(), memory_limit)
@@ -387,15 +388,17 @@ POLISH_AFTER = 0.5
 """Part of the time limit after which it does so in any case."""
 
 
-def identified(problem: Problem, point: Point) -> NDArray[np.bool_]:
-    """The support that a point shows: the coefficients that one proximal step of their own leaves other than 0.
+def identified(problem: Problem, point: Point) -> NDArray[np.intp]:
+    """The support that a point shows: the coefficients that are not 0 and stay so after the best step along them alone.
 
-    |norm2_j w_j + c_j| > lam v_j, c = -gradient. Near an optimum that is its support, but where |c_j| = lam v_j at
-    w_j = 0 (Hare and Lewis, J. Convex Anal. 2004).
+    z_j = ||x_j||^2 w_j - g_j with g = X'q: the step ends at soft(z_j, lam v_j) / (||x_j||^2 + l2 v_j), within bounds. Near
+    an optimum that is its support, but for ties (Hare and Lewis, J. Convex Anal. 2004).
     """
     penalty = problem.penalty
-    weights = 1.0 if penalty.weights is None else penalty.weights
-    return np.asarray(np.abs(problem.norm2 * point.w - point.g) > penalty.lam * weights)
+    z = problem.norm2 * point.w - point.g
+    strength = penalty.lam if penalty.weights is None else penalty.lam * penalty.weights
+    rounding = ROUNDING * np.sqrt(problem.norm2 * 2.0 * problem.datafit.null_loss)
+    return np.flatnonzero((point.w != 0.0) & (penalty.pull(z) > strength + rounding))
 
 
 def _certify(problem: Problem, point: Point) -> tuple[Vector, Certificate, Vector]:
