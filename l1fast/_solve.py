@@ -391,8 +391,8 @@ POLISH_AFTER = 0.5
 def identified(problem: Problem, point: Point) -> NDArray[np.intp]:
     """The support that a point shows: the coefficients that are not 0 and stay so after the best step along them alone.
 
-    z_j = ||x_j||^2 w_j - g_j with g = X'q: the step ends at soft(z_j, lam v_j) / (||x_j||^2 + l2 v_j), within bounds. Near
-    an optimum that is its support, but for ties (Hare and Lewis, J. Convex Anal. 2004).
+    z_j = ||x_j||^2 w_j - g_j with g = X'q: the step ends at soft(z_j, lam v_j) / (||x_j||^2 + l2 v_j), within bounds.
+    Near an optimum that is its support, but for ties (Hare and Lewis, J. Convex Anal. 2004).
     """
     penalty = problem.penalty
     z = problem.norm2 * point.w - point.g
