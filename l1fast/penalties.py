@@ -126,7 +126,7 @@ class Penalty(ABC):
             As `value`.
         """
         with _quiet():
-            return self._slopes(self._point("w", w))
+            return self._slopes(self._point("w", w)) + 0.0  # no -0.0
 
     def prox(self, x: ArrayLike, step: float) -> Vector:
         """The minimiser over u of 1/2 ||u - x||^2 + step P(u).
@@ -147,7 +147,7 @@ class Penalty(ABC):
         if self.weights is not None and not math.isfinite(step * self._heaviest()):
             raise ValueError(f"step {step:g} times the largest weight {self._heaviest():g} overflows; scale them down")
         with _quiet():
-            return self._minimiser(x, step)
+            return self._minimiser(x, step) + 0.0  # no -0.0
 
     def distance(self, n_features: int | None = None, radius: float = math.inf) -> tuple[float, float]:
         """Two numbers (below, above), each >= 0, with -below <= P(w) - sum_j v_j |w_j| <= above if all |w_j| <= radius.
@@ -282,7 +282,7 @@ class _Separable(Penalty):
 
     def _minimiser(self, x: Vector, step: float) -> Vector:
         s = step * self._v(len(x))
-        return np.where((s > 0.0) & (x != 0.0), self._shrink(x, s), x) + 0.0  # no -0.0
+        return np.where((s > 0.0) & (x != 0.0), self._shrink(x, s), x)
 
     def _bounds(self, n_features: int, radius: float) -> tuple[float, float]:
         v = self._v(n_features)
@@ -825,7 +825,8 @@ class PowerNorm(_Separable):
         (parts, exponents), norm, _ = self._scaled(w)
         if norm == 0.0:
             return np.zeros_like(w)
-        slopes: Vector = self._v(len(w)) * np.sign(w) * (parts / norm) ** self.eps * np.exp2(self.eps * exponents)
+        half = np.exp2(0.5 * self.eps * exponents)  # twice, so that v comes between where it is large
+        slopes: Vector = self._v(len(w)) * half * np.sign(w) * (parts / norm) ** self.eps * half
         return slopes
 
     def _scaled(self, w: Vector) -> tuple[tuple[Vector, NDArray[np.int64]], float, int]:
@@ -850,7 +851,7 @@ class PowerNorm(_Separable):
         v, size = v[held], np.abs(x[held])
         v_shift, x_shift = int(np.frexp(v.max())[1]), int(np.frexp(size.max())[1])
         scaled = (np.ldexp(size, -x_shift), np.ldexp(v, -v_shift), float(np.ldexp(step, v_shift - x_shift)))
-        u[held] = np.copysign(np.ldexp(_power_norm_prox(*scaled, self.eps), x_shift), x[held]) + 0.0  # no -0.0
+        u[held] = np.copysign(np.ldexp(_power_norm_prox(*scaled, self.eps), x_shift), x[held])
         return u
 
     def _bounds(self, n_features: int, radius: float) -> tuple[float, float]:
@@ -894,8 +895,8 @@ def _divided(x: Vector, s: Vector, curvature: Any) -> Vector:
 def _concave_root(balance: Callable[[Vector], tuple[Vector, Vector]], low: Vector, high: Vector) -> Vector:
     """The root in [low, high] of each of many increasing concave functions f; 0 where it is below the least float.
 
-    balance(u) is f(u) and u f'(u), for u > 0. Newton's steps from the left never pass the root of a concave function. Far
-    from it they may be short, and there bisection of the exponent is faster: both at once need no choice.
+    balance(u) is f(u) and u f'(u), for u > 0. Newton's steps from the left never pass the root of a concave function.
+    Far from it they may be short, and there bisection of the exponent is faster: both at once need no choice.
     """
     low = np.minimum(np.maximum(low, LEAST), high)
     for _ in range(ROOT_STEPS):
@@ -933,8 +934,10 @@ def _power_root(x: Vector, s: Vector, eps: float, q: Vector, log_factor: float) 
 
 
 def _power_norm(a: Vector, eps: float) -> float:
-    """The (1 + eps)-norm of a >= 0 whose largest entry is about 1."""
-    return float((a * a**eps).sum() ** (1.0 / (1.0 + eps)))
+    """The (1 + eps)-norm of a >= 0, not 0."""
+    largest = float(a.max())
+    share = a / largest
+    return largest * math.pow((share * share**eps).sum(), 1.0 / (1.0 + eps))
 
 
 def _power_norm_prox(x: Vector, v: Vector, step: float, eps: float) -> Vector:
