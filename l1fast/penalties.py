@@ -30,6 +30,7 @@ LEAST = float(FLOAT.smallest_subnormal)
 # The bracket of a root spans 2^11 factors of e at most, so 11 bisections of the exponent leave it to Newton's steps,
 # which double the digits; the rest is a margin for rounding.
 ROOT_STEPS = 100
+NORM_TOL = 4.0 * EPS  # relative error left in (v |w| / N)^eps: the rounding of a long sum
 
 
 class Penalty(ABC):
@@ -125,7 +126,7 @@ class Penalty(ABC):
             As `value`.
         """
         with _quiet():
-            return self._slopes(self._point("w", w))
+            return self._slopes(self._point("w", w)) + 0.0  # no -0.0
 
     def prox(self, x: ArrayLike, step: float) -> Vector:
         """The minimiser over u of 1/2 ||u - x||^2 + step P(u).
@@ -146,7 +147,7 @@ class Penalty(ABC):
         if self.weights is not None and not math.isfinite(step * self._heaviest()):
             raise ValueError(f"step {step:g} times the largest weight {self._heaviest():g} overflows; scale them down")
         with _quiet():
-            return self._minimiser(x, step)
+            return self._minimiser(x, step) + 0.0  # no -0.0
 
     def distance(self, n_features: int | None = None, radius: float = math.inf) -> tuple[float, float]:
         """Two numbers (below, above), each >= 0, with -below <= P(w) - sum_j v_j |w_j| <= above if all |w_j| <= radius.
@@ -299,7 +300,7 @@ class _Mixed(_Separable):
     @property
     def smooth(self) -> bool:
         """Whether there is a gradient everywhere."""
-        return self._mix()[0] == 0.0
+        return self._mix()[0] == 0.0 or self._heaviest() == 0.0
 
     def _terms(self, u: Vector) -> Vector:
         l1, l2 = self._mix()
@@ -473,7 +474,7 @@ class Huber(_Separable):
     Raises
     ------
     ValueError, TypeError
-        The weights are not a vector of finite numbers >= 0, mu is not a finite number > 0 (2.3e-308 at least), or
+        The weights are not a vector of finite numbers >= 0, mu is not a finite number > 0 (2.23e-308 at least), or
         offset is not a bool.
 
     References
@@ -546,7 +547,7 @@ class PseudoHuber(_Separable):
     Raises
     ------
     ValueError, TypeError
-        The weights are not a vector of finite numbers >= 0, or eps is not a finite number > 0 (2.3e-308 at least).
+        The weights are not a vector of finite numbers >= 0, or eps is not a finite number > 0 (2.23e-308 at least).
 
     References
     ----------
@@ -584,10 +585,11 @@ class PseudoHuber(_Separable):
         def balance(u: Vector) -> tuple[Vector, Vector]:
             """u + s u / h - x, with h = sqrt(u^2 + eps^2), and u times its slope."""
             h = np.hypot(u, self.eps)
-            r = self.eps / h
-            flat = (s * r) * (self.eps / (h + u))  # s (1 - u / h), which u / h cannot tell when it is near 1
-            f = np.where(u > self.eps, u - (size - s) - flat, u - size + s * (u / h))
-            return f, u + ((s * r) * r) * (u / h)
+            r, pull = self.eps / h, s / h
+            pull = np.where(np.isfinite(pull), pull * u, s * (u / h))  # s u / h
+            rest = (s * r) * (self.eps / (h + u))  # s - s u / h, without cancellation
+            f = np.where(u > self.eps, u - (size - s) - rest, u - size + pull)
+            return f, u + (pull * r) * r
 
         low = np.maximum(size - s, _divided(size, s, 1.0 / self.eps))  # as u / h <= min(1, u / eps)
         return np.copysign(_concave_root(balance, low, size), x)
@@ -620,7 +622,7 @@ class QuadraticBound(_Separable):
     Raises
     ------
     ValueError, TypeError
-        The weights are not a vector of finite numbers >= 0, gamma is not a finite number > 0 (2.3e-308 at least) or a
+        The weights are not a vector of finite numbers >= 0, gamma is not a finite number > 0 (2.23e-308 at least) or a
         vector of them, or the two have different lengths.
 
     References
@@ -766,12 +768,12 @@ class PowerNorm(_Separable):
     @property
     def smooth(self) -> bool:
         """Whether there is a gradient everywhere: of the norm, there is none at 0."""
-        return self.separable
+        return self.separable or self._heaviest() == 0.0
 
     @property
     def curvature(self) -> float:
         """Lipschitz constant of the gradient: 2 max(v) for the sum of squares, else infinite."""
-        return super().curvature if self.separable else math.inf
+        return super().curvature if self.smooth else math.inf
 
     def gradient(self, w: ArrayLike) -> Vector:
         """The gradient of P at w.
@@ -782,7 +784,7 @@ class PowerNorm(_Separable):
             P is the norm and v w = 0, where a norm has no gradient; also as `value`.
         """
         slopes = self.subgradient(w)
-        if not self.separable and not (self._v(len(slopes)) * (np.asarray(w) != 0.0)).any():
+        if not self.smooth and not (self._v(len(slopes)) * (np.asarray(w) != 0.0)).any():
             raise ValueError(
                 "w has no penalised coefficient other than 0, where a norm has no gradient: use subgradient(w)"
             )
@@ -823,7 +825,8 @@ class PowerNorm(_Separable):
         (parts, exponents), norm, _ = self._scaled(w)
         if norm == 0.0:
             return np.zeros_like(w)
-        slopes: Vector = self._v(len(w)) * np.sign(w) * (parts / norm) ** self.eps * np.exp2(self.eps * exponents)
+        half = np.exp2(0.5 * self.eps * exponents)  # twice, so that v comes between where it is large
+        slopes: Vector = self._v(len(w)) * half * np.sign(w) * (parts / norm) ** self.eps * half
         return slopes
 
     def _scaled(self, w: Vector) -> tuple[tuple[Vector, NDArray[np.int64]], float, int]:
@@ -890,23 +893,24 @@ def _divided(x: Vector, s: Vector, curvature: Any) -> Vector:
 
 
 def _concave_root(balance: Callable[[Vector], tuple[Vector, Vector]], low: Vector, high: Vector) -> Vector:
-    """The root in [low, high], low > 0, of each of many increasing concave functions f; low where f(low) >= 0.
+    """The root in [low, high] of each of many increasing concave functions f; 0 where it is below the least float.
 
-    balance(u) is f(u) and u f'(u). Newton's steps from the left never pass the root of a concave function; far from it
-    they may be short, and there bisection of the exponent is faster: both at once need no choice.
+    balance(u) is f(u) and u f'(u), for u > 0. Newton's steps from the left never pass the root of a concave function.
+    Far from it they may be short, and there bisection of the exponent is faster: both at once need no choice.
     """
+    low = np.minimum(np.maximum(low, LEAST), high)
     for _ in range(ROOT_STEPS):
         f, slope = balance(low)
-        advance = np.maximum(-f / slope, 0.0)  # Newton's step over u
         middle = np.sqrt(low) * np.sqrt(high)
         left = balance(middle)[0] <= 0.0
         high = np.where(left, high, np.minimum(high, middle))
-        further = np.where(f < 0.0, np.maximum(low + low * advance, np.where(left, middle, 0.0)), low)
-        done = not (advance > 2.0 * EPS).any()
+        further = np.maximum(low - low * (f / slope), np.where(left, middle, 0.0))
+        further = np.where(f < 0.0, np.minimum(further, high), low)
+        done = not (further > low * (1.0 + 2.0 * EPS)).any()
         low = np.maximum(low, further)
         if done:
             break
-    return low
+    return np.where((low <= LEAST) & (balance(low)[0] >= 0.0), 0.0, low)
 
 
 def _power_root(x: Vector, s: Vector, eps: float, q: Vector, log_factor: float) -> tuple[Vector, Vector]:
@@ -924,15 +928,16 @@ def _power_root(x: Vector, s: Vector, eps: float, q: Vector, log_factor: float) 
         f = np.where(np.abs(excess) < 0.5, u - (x - s) + s * excess, u - x + s * g)  # x - s is exact where it is small
         return f, u + eps * (s * g)
 
-    low = np.maximum(np.minimum(0.5 * x, (0.5 * x / (s * factor)) ** (1.0 / eps) / q), LEAST)
-    u = _concave_root(balance, np.minimum(low, x), x)
-    u = np.where((u <= LEAST) & (balance(u)[0] >= 0.0), 0.0, u)
+    # at the least of these neither part of the left side is above x / 2
+    u = _concave_root(balance, np.minimum(0.5 * x, (0.5 * x / (s * factor)) ** (1.0 / eps) / q), x)
     return u, np.where(u > 0.0, u / balance(u)[1], 1.0)
 
 
 def _power_norm(a: Vector, eps: float) -> float:
-    """The (1 + eps)-norm of a >= 0 whose largest entry is about 1."""
-    return float((a * a**eps).sum() ** (1.0 / (1.0 + eps)))
+    """The (1 + eps)-norm of a >= 0, not 0."""
+    largest = float(a.max())
+    share = a / largest
+    return largest * math.pow((share * share**eps).sum(), 1.0 / (1.0 + eps))
 
 
 def _power_norm_prox(x: Vector, v: Vector, step: float, eps: float) -> Vector:
@@ -957,14 +962,14 @@ def _power_norm_prox(x: Vector, v: Vector, step: float, eps: float) -> Vector:
         powers = r * r**eps
         total = float(powers.sum())
         low, high = (n, high) if total > 1.0 else (low, n)
-        slope = -(1.0 + eps) * float((powers * share).sum()) / total if total > 0.0 else 0.0  # of ln total in ln n
-        move = -math.log(total) / slope if slope < 0.0 else math.nan
-        if abs(move) <= 2.0 * EPS or high <= low * (1.0 + 2.0 * EPS):
+        # n is off by a factor total^(1/p), (v u / n)^eps by total^(eps/p)
+        if (total > 0.0 and eps * abs(math.log(total)) <= NORM_TOL) or high <= low * (1.0 + 2.0 * EPS):
             break
-        n_next = n * math.exp(move) if abs(move) < math.log(high / low) + 1.0 else math.nan
-        every_other = 3  # steps, so that the bracket shrinks whatever Newton does
-        inside = low < n_next < high and trial % every_other != every_other - 1
-        n = n_next if inside else math.sqrt(low) * math.sqrt(high)
+        # the root of the tangent of total^(-1/p) - 1, which is nearly linear in n, as in a trust region
+        drop = float((powers * share).sum()) / total if 0.0 < total < math.inf else 0.0
+        n = n + n * (total ** (1.0 / (1.0 + eps)) - 1.0) / drop if drop > 0.0 else math.nan
+        if not low < n < high or trial >= ROOT_STEPS // 2:
+            n = math.sqrt(low) * math.sqrt(high)
     return u
 
 
@@ -989,7 +994,7 @@ def _vector(name: str, value: ArrayLike, least: float = -math.inf) -> Vector:
         raise ValueError(f"{name}[{wrong[0]}] is {made[wrong[0]]}; every entry must be finite")
     low = np.flatnonzero(made < least)
     if low.size:
-        must = f"at least {least:.2g}" if least == 0.0 else f"greater than 0 ({least:.2g} at least)"
+        must = "at least 0" if least == 0.0 else f"greater than 0 ({least:.3g} at least)"
         raise ValueError(f"{name}[{low[0]}] is {made[low[0]]:g}; every entry must be {must}")
     made.flags.writeable = False
     return made
@@ -1005,7 +1010,7 @@ def _number(name: str, value: Any, *, least: float, most: float = math.inf, infi
     except OverflowError:
         number = math.inf
     if not least <= number <= most or (math.isinf(number) and not infinite):
-        low = f"of at least {least:g}" if least in (0.0, -math.inf) else f"greater than 0 ({least:.2g} at least)"
+        low = f"of at least {least:g}" if least in (0.0, -math.inf) else f"greater than 0 ({least:.3g} at least)"
         high = f" and at most {most:g}" if most < math.inf else ""
         raise ValueError(f"{name} must be a {'' if infinite else 'finite '}number {low}{high}, got {value!r}")
     return number
