@@ -480,7 +480,7 @@ def convergence(
         for row in (row for row in comparison.ranked if row.result is not None):
             curve, (colour, marker) = row.curve, looks[row.name]
             amount, gap = getattr(curve, unit), np.maximum(curve.dual_gap, LEAST_GAP)
-            there = np.searchsorted(amount, [one for one in getattr(row, f"{unit}_to") if one is not None])
+            there = np.searchsorted(curve.seconds, [one for one in row.seconds_to if one is not None])
             done = row.status == "converged"
             style: dict[str, Any] = {"color": colour, "marker": marker, "lw": 1.6}
             end = {"markersize": 7, "markerfacecolor": colour if done else "none"}

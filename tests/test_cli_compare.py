@@ -45,7 +45,7 @@ def strict(text):
 
 def test_the_report_and_its_files(file, capsys):
     pytest.importorskip("matplotlib")
-    assert cli.main(["compare", file, "--lam-ratio", "0.05", "--tol", "1e-7"]) == 0
+    assert cli.main(["compare", file, "--lam-ratio", "0.05", "--tol", "1e-7", "--time-limit", "0.5"]) == 0
     printed = capsys.readouterr()
     assert sorted(os.listdir()) == ["small.v2-compare.json", "small.v2-compare.png"]
     with open("small.v2-compare.png", "rb") as picture:

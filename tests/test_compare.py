@@ -22,7 +22,8 @@ from l1fast import _compare, _solvers
 from l1fast._compare import best_so_far, reached, read_levels
 from l1fast._solve import identified
 
-LIMIT = 5.0
+LIMIT = 5.0  # seconds, for solvers that are done much earlier
+SHORT = 0.3  # for all that there are
 KNOWN = list(_solvers.SOLVERS)
 FINE = ["cd", "fista", "homotopy"]
 
@@ -132,7 +133,7 @@ def test_the_referee_confirms_every_row(option):
     X, y = problems.make()
     options, lam = problems.options(option, *X.shape), problems.strength(X, y)
     before = problems.fingerprint(X, y, *options.values())
-    found = l1fast.compare(X, y, lam, solvers=KNOWN, time_limit=LIMIT, tol=1e-7, **options)
+    found = l1fast.compare(X, y, lam, solvers=KNOWN, time_limit=SHORT, tol=1e-7, **options)
     assert problems.fingerprint(X, y, *options.values()) == before
     judge = referee.Problem(X, y, lam, **options)
     reference = found.reference
@@ -141,8 +142,8 @@ def test_the_referee_confirms_every_row(option):
     least = judge.objective(reference.coef, reference.intercept)
     for row in found:
         if row.status == "refused":
-            assert row.name in ("homotopy", "irls", "huber_descent")
-            assert option not in ("plain", "l2")
+            assert row.name not in ("cd", "fista", "ista") and option not in ("plain", "l2")
+            assert row.note
             continue
         referee.check(row.result, X, y, lam, **options)
         excess = (judge.objective(row.result.coef, row.result.intercept) - least) / judge.scale()
@@ -220,7 +221,7 @@ def test_every_known_solver_takes_part_by_default(data, monkeypatch):
         name: ClassVar[str] = "late"
 
     monkeypatch.setitem(_solvers.SOLVERS, "late", Late)
-    found = l1fast.compare(*data, time_limit=LIMIT, tol=1e-3)
+    found = l1fast.compare(*data, time_limit=SHORT, tol=1e-3)
     assert [row.name for row in found] == [*KNOWN, "late"]
     assert found["late"].solver.endswith("Late(step='backtracking', restart=True)")
     assert found["late"].result.solver == "late"
