@@ -49,7 +49,7 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": ["sphinx-version"],
 }
-html_sidebars = {name: [] for name in ("index", "start", "methods", "speed", "converting", "limits", "changelog")}
+html_sidebars = {name: [] for name in ("[!ag]*", "guide", "auto_examples/*")}  # all but api and generated/*
 
 # -- reference -----------------------------------------------------------------------------------------------------
 
@@ -82,11 +82,12 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"plot_",
+    "within_subsection_order": "FileNameSortKey",
+    "image_srcset": ["2x"],
     "abort_on_example_error": True,
     "write_computation_times": False,
     "show_signature": False,
     "download_all_examples": False,
-    "plot_gallery": True,
 }
 
 TIGHT = r'<mo stretchy="false" lspace="0" rspace="0">\1</mo>'  # bars and strokes as in TeX
@@ -122,7 +123,8 @@ def quote_formulas(app, what, name, thing, options, lines):
         after_blank = not line.strip()
         result += (line if code else re.sub(r"(``.*?``)|\|", lambda found: found[1] or r"\|", line)).split("\n")
         code = code or line.endswith("::")
-    lines[:] = result
+    # an initial is no list item: ".. [1] P. J. Huber"
+    lines[:] = [re.sub(r"^(\.\. \[\w+\] )(?=[A-Z]\. )", r"\1\\", line) for line in result]
 
 
 def find_elsewhere(app, env, node, content):
