@@ -304,7 +304,7 @@ class _Mixed(_Separable):
 
     def _terms(self, u: Vector) -> Vector:
         l1, l2 = self._mix()
-        return l1 * np.abs(u) + 0.5 * (l2 * u) * u
+        return l1 * np.abs(u) + (l2 * u) * (0.5 * u)
 
     def _slope(self, u: Vector) -> Vector:
         l1, l2 = self._mix()
@@ -686,7 +686,7 @@ class QuadraticBound(_Separable):
 
     def _terms(self, u: Vector) -> Vector:
         gamma = self._gammas()
-        terms: Vector = 0.5 * ((gamma * u) * u + 1.0 / gamma)
+        terms: Vector = (gamma * u) * (0.5 * u) + 0.5 / gamma
         return terms
 
     def _slope(self, u: Vector) -> Vector:
@@ -710,10 +710,12 @@ class PowerNorm(_Separable):
     """(sum_j (v_j |w_j|)^p)^(1/p) with p = 1 + eps: the p-norm of v w; ``separable=True``: sum_j v_j |w_j|^p.
 
     The norm N has the gradient v sign(w) (v |w| / N)^eps where w is not 0. Where it is, no norm has one: `smooth` is
-    False. The separable form has the gradient v p sign(w) |w|^eps everywhere. Neither has a bounded curvature if eps <
-    1: near 0 both gradients go like |w|^eps, nearly as sharply as that of the L1 norm. The prox has no closed form. It
-    is solved to rounding: the separable one by Newton's method for each coefficient, the norm by a search for N around
-    that.
+    False. The separable form has the gradient v p sign(w) |w|^eps everywhere. Neither has a bounded curvature below
+    eps = 1: near 0 both gradients go like |w|^eps, nearly as sharply as that of the L1 norm.
+
+    The prox has no closed form. It is solved to rounding, if v and x span less than 100 decades each: the separable one
+    by Newton's method for each coefficient; the norm by a search for N around that, of about 7 steps. That of the norm
+    is 0 if the dual norm, the (p/eps)-norm of x / v, is at most step.
 
     Sensible values of eps are 0.001 to 0.5. Below 1e-6 or so, |w|^eps is 1 for all coefficients that matter, and P is
     smooth in name only. eps = 1 is the 2-norm, or the sum of squares; larger ones have nothing to do with the L1 norm,

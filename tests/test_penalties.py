@@ -179,10 +179,9 @@ def test_prox_leaves_a_subgradient(name, weighting, x, step, z):
     residual = (x - u) / step
     assert value(z) >= value(u) + residual @ (z - u) - 1e-12 * (1 + value(z) + np.abs(residual) @ np.abs(z - u))
     g = penalty.subgradient(u)
-    if name in SMOOTH:
-        np.testing.assert_allclose(residual, g, rtol=1e-12, atol=1e-12 / step)
-    elif name in NORMS and (v * u).any():
-        np.testing.assert_allclose(residual[u != 0], g[u != 0], rtol=1e-12, atol=1e-12 / step)
+    if name in (*SMOOTH, *NORMS):
+        held = u != 0  # the root of a steep power may be below the least float
+        np.testing.assert_allclose(residual[held], g[held], rtol=1e-12, atol=1e-12 / step)
     np.testing.assert_array_equal(u[v == 0], x[v == 0])
 
 
