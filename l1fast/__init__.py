@@ -13,6 +13,7 @@ except ImportError as error:  # a source tree, or a build for another Python
         f"it from its own source folder ({error})"
     ) from error
 
+from l1fast._descent import HuberDescent, Subgradient
 from l1fast._homotopy import Homotopy
 from l1fast._path import path
 from l1fast._prox import soft_threshold
@@ -30,11 +31,13 @@ __all__ = [
     "ConvergenceWarning",
     "History",
     "Homotopy",
+    "HuberDescent",
     "PathResult",
     "PathState",
     "Result",
     "State",
     "Status",
+    "Subgradient",
     "lam_max",
     "path",
     "soft_threshold",

@@ -21,7 +21,7 @@ LAYERS = (
     ("_path",),
     ("_solve", "_prox"),
     ("_solvers", "_validation"),
-    ("_homotopy",),
+    ("_homotopy", "_descent"),
     ("_working_set",),
     ("_proximal",),
     ("_monitor",),
