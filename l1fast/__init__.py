@@ -15,6 +15,7 @@ except ImportError as error:  # a source tree, or a build for another Python
 
 from l1fast import penalties
 from l1fast._compare import Comparison, ComparisonRow, compare
+from l1fast._descent import HuberDescent, Subgradient
 from l1fast._homotopy import Homotopy
 from l1fast._irls import IRLS
 from l1fast._path import path
@@ -38,11 +39,13 @@ __all__ = [
     "Gradient",
     "History",
     "Homotopy",
+    "HuberDescent",
     "PathResult",
     "PathState",
     "Result",
     "State",
     "Status",
+    "Subgradient",
     "compare",
     "lam_max",
     "path",

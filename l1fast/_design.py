@@ -115,14 +115,6 @@ class Design:
             return True
         return self.by_rows and check.in_runs(self.view)
 
-    def by_length(self) -> tuple[Design, NDArray[np.intp]]:
-        """A copy of a sparse X stored by rows that are sorted by length, and the order of the rows."""
-        matrix = self._container().tocsr()
-        order = np.argsort(np.diff(matrix.indptr), kind="stable")
-        made = read_storage(matrix[order])
-        note = f"copied to CSR, rows sorted by length ({made.nbytes:,} bytes)"
-        return checked(replace(made, conversion=join_notes(self.conversion, note))), order
-
     def share(self, chosen: NDArray[np.intp]) -> float:
         """The part of the stored entries that lies in the chosen columns."""
         return float(self.column_entries[chosen].sum()) / max(1, self.n_entries)
@@ -150,6 +142,18 @@ class Design:
             made = Storage(np.asfortranarray(matrix), None, None, self.shape, by_rows=False)
         return checked(replace(made, conversion=join_notes(self.conversion, note)))
 
+    @cached_property
+    def by_length(self) -> tuple[Design, NDArray[np.intp]]:
+        """This design stored by rows in order of their length, and that order of rows: one copy, kept, or itself."""
+        if self.even:
+            return self, np.arange(self.shape[0])
+        matrix = self._container().tocsr()
+        size = np.minimum(np.diff(matrix.indptr), MOST_LENGTHS).astype(np.uint16)  # sorted digit by digit
+        order = np.argsort(size, kind="stable")
+        made = read_storage(matrix[order])
+        note = f"copied to CSR, rows sorted by length ({made.nbytes:,} bytes)"
+        return checked(replace(made, conversion=join_notes(self.conversion, note))), order
+
     def to_array(self) -> Array:
         """X as a dense array: itself when it is one, else a copy."""
         matrix: Array = self._container().toarray() if self.sparse else self.storage.values
@@ -165,6 +169,10 @@ class Design:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return checked, (self.storage,)
+
+
+MOST_LENGTHS = 65535
+"""Rows of at least so many entries count as equally long: what 16 bits hold."""
 
 
 class Moments(NamedTuple):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,6 +116,15 @@ class Solver(Protocol):
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
     ) -> Outcome:
         """Minimise from start until monitor or max_iter says stop."""
+        ...
+
+
+@runtime_checkable
+class OwnStart(Protocol):
+    """A solver with a starting point of its own."""
+
+    def cold_start(self, problem: Problem, max_iter: int, monitor: Monitor) -> Vector:
+        """Where to start when nothing is said."""
         ...
 
 

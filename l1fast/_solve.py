@@ -18,7 +18,7 @@ from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import Storage, join_notes
 from l1fast._homotopy import Homotopy
 from l1fast._irls import IRLS
-from l1fast._monitor import Carry, Monitor, Outcome, Solver
+from l1fast._monitor import Carry, Monitor, Outcome, OwnStart, Solver
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, ConvergenceWarning, History, Result, Status
@@ -92,7 +92,8 @@ def solve(
         lower <= w <= upper; each a number for all coefficients, an array of shape (n_features,) or None for no bound.
         lower <= 0 <= upper, so that w = 0 stays allowed; -inf and inf stand for no bound. Default: no bounds.
     start : array-like of shape (n_features,), or Result, optional
-        Where to start; default 0. Entries outside the bounds are moved to the bound.
+        Where to start; default 0, for huber_descent the least-norm fit without penalty. Entries outside the bounds are
+        moved to the bound.
     n_threads : int, optional
         Threads at most; small problems use one. Default: the environment variable L1FAST_NUM_THREADS, else
         OMP_NUM_THREADS, else 1 in a thread other than the main one and in a process of multiprocessing, else all
@@ -155,7 +156,6 @@ def solve(
     n_features = storage.shape[1]
     penalty = read_penalty(*strengths, penalty_weights, bounds, positive, n_features)
     problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads))
-    w = null_fit(problem) if start is None else _start(start, problem)
     algorithm, reason = wanted or choose(problem, cold=start is None)
     algorithm = within_memory(algorithm, memory)
 
@@ -164,6 +164,7 @@ def solve(
     scale = problem.scale
     monitor = Monitor(tol * scale, scale, began, limit, callback, keep, memory_limit=memory)
     iterations = algorithm.default_max_iter if most is None else most
+    w = cold_start(algorithm, problem, iterations, monitor) if start is None else _start(start, problem)
     if finish and not isinstance(algorithm, CD | Homotopy):
         reason += "; polished by cd"
         outcome, certificate, dual = run_polished(algorithm, problem, w, iterations, monitor, memory)
@@ -309,8 +310,13 @@ def read_penalty(
     return ElasticNet(lam, l2, checked, *as_bounds(bounds, positive, n_features))
 
 
+def cold_start(algorithm: Solver, problem: Problem, max_iter: int, monitor: Monitor) -> Vector:
+    """Where to start when nothing is said: at the solver's own place, where it has one."""
+    return algorithm.cold_start(problem, max_iter, monitor) if isinstance(algorithm, OwnStart) else null_fit(problem)
+
+
 def null_fit(problem: Problem) -> Vector:
-    """Where to start when nothing is said: 0, with the unpenalised coefficients at their best."""
+    """0, with the unpenalised coefficients at their best."""
     n, p = problem.shape
     w = np.zeros(p)
     free = problem.penalty.unpenalised(p)
@@ -505,14 +511,8 @@ def _bounded_least_squares(problem: Problem, free: NDArray[np.intp], q: Vector) 
     fitted = np.zeros(len(free))
     if not movable.size:
         return fitted
-    chosen, size = free[movable], size[movable]
-    weight = problem.datafit.sample_weight
-    root = np.ones(len(q)) if weight is None else np.sqrt(weight)
-    columns = problem.design.columns(chosen).to_array().astype(np.float64)
-    if problem.mean is not None:
-        columns -= problem.mean[chosen]
-    columns *= root[:, None]
-    columns /= size
+    chosen, size, root = free[movable], size[movable], problem.datafit.root
+    columns = problem.array(chosen) / size
     target = np.divide(-q, root, out=np.zeros(len(q)), where=root > 0.0)
     within = limits[0][movable], limits[1][movable]
     made = lsq_linear(columns, target, within, method="bvls", tol=1e-15, max_iter=10 * len(chosen)).x / size
@@ -522,29 +522,17 @@ def _bounded_least_squares(problem: Problem, free: NDArray[np.intp], q: Vector) 
 
 def _projection(problem: Problem, columns: NDArray[np.intp], q: Vector) -> tuple[Vector, Vector]:
     """The d that minimises ||q + s X_U d|| in the metric 1/s, X_U the (centred) columns, and s X_U d: by LSMR."""
-    from scipy.sparse.linalg import LinearOperator, lsmr
+    from scipy.sparse.linalg import lsmr
 
-    n = problem.shape[0]
-    design = problem.design.columns(columns)
-    root = np.ones(n) if problem.datafit.sample_weight is None else np.sqrt(problem.datafit.sample_weight)
-    mean = np.zeros(len(columns)) if problem.mean is None else problem.mean[columns]
+    n, root = problem.shape[0], problem.datafit.root
     size = np.sqrt(problem.norm2[columns])
     inverse = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0.0)  # unit columns: LSMR's own condition
-
-    def forward(d: Vector) -> Vector:
-        d = inverse * np.ravel(d)
-        return root * (design.apply(d) - mean @ d)
-
-    def backward(r: Vector) -> Vector:
-        r = root * np.ravel(r)
-        return inverse * (design.correlate(r) - mean * float(r.sum()))
-
-    operator = LinearOperator((n, len(columns)), matvec=forward, rmatvec=backward, dtype=np.float64)
+    operator = problem.operator(inverse, columns)
     residual = np.divide(-q, root, out=np.zeros(n), where=root > 0.0)
     moved, d = np.zeros(n), np.zeros(len(columns))
     for _ in range(PROJECTIONS):  # each round removes what rounding left of the one before
         step = lsmr(operator, residual, atol=1e-15, btol=1e-15, conlim=0.0, maxiter=4 * len(columns) + 100)[0]
-        part = forward(step)
+        part = operator.matvec(step)
         residual, moved, d = residual - part, moved + part, d + inverse * step
     return d, root * moved
 
