@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from l1fast._homotopy import Homotopy
+from l1fast._lbfgs import LBFGS
 from l1fast._monitor import Solver
 from l1fast._problem import Problem
 from l1fast._proximal import FISTA, ISTA, AcceleratedGradient, Gradient
 from l1fast._working_set import CD
 
 SOLVERS: dict[str, type[Solver]] = {
-    kind.name: kind for kind in (CD, Homotopy, FISTA, ISTA, AcceleratedGradient, Gradient)
+    kind.name: kind for kind in (CD, Homotopy, FISTA, ISTA, AcceleratedGradient, Gradient, LBFGS)
 }
 
 
