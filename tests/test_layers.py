@@ -22,7 +22,7 @@ LAYERS = (
     ("_path",),
     ("_solve", "_prox"),
     ("_solvers", "_validation"),
-    ("_homotopy", "_irls", "_descent"),
+    ("_homotopy", "_irls", "_descent", "_lbfgs"),
     ("_working_set",),
     ("_proximal",),
     ("_monitor", "_continuation"),
