@@ -18,6 +18,7 @@ from l1fast._compare import Comparison, ComparisonRow, compare
 from l1fast._descent import HuberDescent, Subgradient
 from l1fast._homotopy import Homotopy
 from l1fast._irls import IRLS
+from l1fast._lbfgs import LBFGS
 from l1fast._path import path
 from l1fast._prox import soft_threshold
 from l1fast._proximal import FISTA, ISTA, AcceleratedGradient, Gradient
@@ -32,6 +33,7 @@ __all__ = [
     "FISTA",
     "IRLS",
     "ISTA",
+    "LBFGS",
     "AcceleratedGradient",
     "Comparison",
     "ComparisonRow",

@@ -44,6 +44,7 @@ class IRLS:
         What solves the systems. "cholesky": a factor of X'SX + diag(h) over the columns that count, or of the n_samples
         x n_samples matrix X diag(1/h) X' + 1/S when those are many more than the samples. "cg": conjugate gradients
         with the diagonal as preconditioner, which need products with X alone. "auto": at each step what costs less.
+        A factor of more than 5000 rows is not made, and one with a pivot that is rounding is not used: "cg" steps in.
     floor : float, optional
         Smallest floor, in units of the coefficients. Default: what tol asks for.
     continuation : bool
@@ -58,15 +59,15 @@ class IRLS:
 
     Notes
     -----
-    Any lam, l2 and weights >= 0, but no bounds. A column whose h_j dwarfs its part in X'SX, as those do that tend to 0,
-    takes a step of its own; the systems are of the others (`System`), and small soon.
-    Cost: a read of X for each step, until the Gram matrix of all columns is known, and the system: k^3 / 3 for k
-    columns that count, n^2 k + n^3 / 3 by the other factor, two reads of their entries for each step of "cg".
-    ``Result.n_epochs`` counts systems and steps of "cg". Memory: 12 n_features + 3 n_samples numbers; "cholesky": the
-    Gram matrix of the columns that count and its factor (twice k^2 numbers, at most double that for a moment); "cg": a
-    copy of those columns, once they hold less than half of the entries.
-    Accuracy: the factors do not feel the spread of h, so gaps of 1e-13 are in reach on well conditioned X. What takes
-    long is a coefficient near the edge: it shrinks or grows by |x_j'r| / (lam v_j) at a step.
+    Any lam, l2 and weights >= 0, but no bounds. A column whose h_j dwarfs its part in X'SX, as happens to those that
+    tend to 0, takes a step of its own; the systems are of the others, k columns that count, and small soon.
+    Cost: a read of X for each step, unless the Gram matrix of all columns is known, and the system: k^3 / 3
+    multiply-adds, by the other factor n^2 k + n^3 / 3; for each step of "cg" a read of the k columns.
+    ``Result.n_epochs`` counts steps and those of "cg". Memory: about 25 n_features + 4 n_samples numbers; for a factor
+    the Gram matrix of up to 2 k columns, with room to grow, and k^2 numbers more, or 2 n^2 and a part of the columns;
+    for "cg" a copy of the k columns, once they hold less than half of the entries.
+    Accuracy: the size of h does not spoil the factors, so gaps of 1e-12 and less are within reach. What takes long is a
+    coefficient near the edge: in a textbook step it grows or shrinks by the factor |x_j'(s r)| / (lam v_j).
     Source: Green (1984); Lange, Hunter and Yang (2000); Daubechies et al. (2010).
     """
 
@@ -149,7 +150,7 @@ class IRLS:
             w += t * direction
             g += t * moved
             iteration, fresh = iteration + 1, False
-        point = Point(best, q, g, loss) if fresh and certificate.gap == best_gap else None
+        point = Point(best, q, g, loss) if fresh and np.array_equal(best, w) else None
         return Outcome(best, iteration, iteration + system.products, point=point)
 
 
@@ -210,7 +211,7 @@ class Stage:
         return True
 
 
-FALL = 0.1
+FALL = 0.03
 """Floor of a stage as a part of that of the stage before (measured)."""
 
 HALF = 0.5
@@ -349,8 +350,11 @@ class System:
             return "cg"
         dual = size > GRAM_SIDE * n and float(h[counted].min()) > 0.0  # an unpenalised column has no 1/h
         side, work = (n, n * n * size + n**3 / 3) if dual else (size, size**3 / 3)
-        held = DUAL_BYTES * n * n + 8 * min(n * size, PANEL) if dual else GRAM_BYTES * size * size
-        fits = side <= LARGEST_FACTOR and (self.memory is None or held <= self.memory)
+        members = min(
+            len(h), WASTE * size + FEW_COLUMNS
+        )  # the Gram matrix may hold so many, and has room for twice that
+        held = 2 * n * n + min(n * size, PANEL + n) if dual else min(2 * members, len(h)) ** 2 + members**2 + size**2
+        fits = side <= LARGEST_FACTOR and (self.memory is None or NUMBER * held <= self.memory)
         worth = inner == "cholesky" or work <= WORTH * float(self.problem.design.column_entries[counted].sum())
         return ("dual" if dual else "gram") if fits and worth else "cg"
 
@@ -467,14 +471,14 @@ POWER_STEPS, POWER_MARGIN = 6, 1.25
 GRAM_SIDE = 2
 """Columns for each sample above which the samples' matrix is factored, though it is made anew at every step."""
 
-WORTH = 1000
+WORTH = 100
 """Multiply-adds of a factor for each stored entry, up to which it is worth its while against "cg" (measured)."""
 
 LARGEST_FACTOR = 5000
 """Largest side of a matrix that is factored: 200 MB."""
 
-GRAM_BYTES, DUAL_BYTES = 32, 16
-"""Bytes for each cell of the matrix: the Gram matrix with room to grow and its factor; the other matrix and a part."""
+NUMBER = 8
+"""Bytes of a float64."""
 
 PANEL = 4_000_000
 """Numbers of the columns that are packed at a time for the samples' matrix."""
@@ -485,5 +489,5 @@ WASTE = 2
 MOST_PRODUCTS = 100
 """Steps of "cg" for a system of few columns, at most; with more of them, two for each more."""
 
-SINGULAR = 1e-14
+SINGULAR = 1e-12
 """A pivot below this part of its diagonal entry is rounding."""

@@ -111,10 +111,10 @@ class Result:
         Why the solve ended.
     n_iter : int
         Outer steps (proximal-gradient steps for ista and fista, working sets for cd, stretches of the
-        path for homotopy).
+        path for homotopy, reweighted systems for irls).
     n_epochs : int
-        Passes over the working set (cd); breakpoints of the path (homotopy); equal to the passes over X for ista
-        and fista.
+        Passes over the working set (cd); breakpoints of the path (homotopy); systems and the steps of conjugate
+        gradients within them (irls); equal to the passes over X for ista and fista.
     n_passes : float
         Reads of X, the check and the certificate included: a read of some columns counts as their share of the stored
         entries, an epoch of a working set on columns as one of its members, work on a Gram matrix as none.

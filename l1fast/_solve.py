@@ -73,7 +73,9 @@ def solve(
         L1 strength >= 0, in units of X.T @ y. At `lam_max` and above all penalised coefficients are 0.
     l2 : float
         Strength of the squared penalty >= 0, in units of X.T @ X.
-    solver : {"auto", "cd", "homotopy", "fista", "ista", "irls"} or a settings object, as ``FISTA(step="lipschitz")``
+    solver : str or a settings object such as ``FISTA(step="lipschitz")``
+        "auto", "cd", "homotopy", "fista", "ista", "accelerated_gradient", "gradient", "lbfgs", "irls", "huber_descent"
+        or "subgradient".
     tol : float
         Relative duality gap to reach; see ``Result.dual_gap``.
     max_iter : int, optional
