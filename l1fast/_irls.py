@@ -51,7 +51,7 @@ class IRLS:
         Begin with a floor of the size of the coefficients and let it fall in stages. Without, it is `floor` throughout.
     conjugate : bool
         Make the directions of the steps conjugate (Polak and Ribiere) and go to the lowest point of F_floor on them:
-        five to thirty times fewer steps (measured). Without, the steps are those of the textbook.
+        3 to 30 times fewer steps (measured). Without, the steps are those of the textbook.
     accuracy : float
         How far "cg" reduces the residual of each system.
     memory_limit : int, optional
