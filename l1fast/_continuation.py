@@ -85,11 +85,15 @@ def stages(
 
 
 class Stage:
-    """Whether one smoothing has given what it can."""
+    """Whether one smoothing has given what it can.
+
+    left : a bound on F_s(w) - min F_s at the last point asked about; see `over`.
+    """
 
     def __init__(self, problem: Problem, smoothing: Smoothing, last: bool, target: float) -> None:
         self.problem, self.smoothing, self.last, self.target = problem, smoothing, last, target
         self.slopes = np.empty(problem.shape[1])
+        self.left = np.inf
 
     def over(self, gap: float, w: Vector, g: Vector) -> bool:
         """Whether to go on to a narrower one, or, for the last, whether it is solved to the target.
@@ -99,9 +103,10 @@ class Stage:
         """
         problem = self.problem
         problem.slopes(self.smoothing, w, self.slopes)
-        if not self.last and gap <= DONE * problem.smoothing_gap(w, self.slopes):
-            return True
+        cost = problem.smoothing_gap(w, self.slopes)
         lam = problem.penalty.lam
         reach = float(np.abs(w).sum()) + (problem.scale / lam if lam > 0.0 else 0.0)
-        left = problem.penalty.remaining(w, self.slopes + g)
-        return float(np.abs(left).max(initial=0.0)) * reach <= (self.target if self.last else SHARE * gap)
+        self.slopes += g
+        left = problem.penalty.remaining(w, self.slopes)
+        self.left = max(left.max(initial=0.0), -left.min(initial=0.0)) * reach
+        return self.left <= (self.target if self.last else SHARE * gap) or (not self.last and gap <= DONE * cost)

@@ -42,9 +42,12 @@ def check_step(step: object) -> None:
 
 
 class Loop:
-    """The arrays of `_kernels.fista` for one solve, and the best iterate that its checks saw."""
+    """The arrays of `_kernels.fista` for one solve, and the best iterate that its checks saw.
 
-    def __init__(self, problem: Problem, start: Vector, step: Step, monitor: Monitor) -> None:
+    any_gap : the last iterate is the one to keep, whatever its gap.
+    """
+
+    def __init__(self, problem: Problem, start: Vector, step: Step, monitor: Monitor, any_gap: bool = False) -> None:
         n, p = problem.shape
         self.problem, self.monitor, self.adapt = problem, monitor, step == "backtracking"
         self.vectors, self.q, self.scratch = np.empty((6, p)), np.empty(n), problem.scratch()
@@ -55,6 +58,7 @@ class Loop:
         self.lipschitz = min(estimate, self.bound)
         self.best, self.best_gap, self.best_objective = start.copy(), np.inf, np.inf
         self.done = self.progress = 0
+        self.any_gap, self.over, self.least = any_gap, False, np.inf
         self.sorted, self.conversion = False, ""
         self.read = monitor.passes + steps
 
@@ -68,8 +72,8 @@ class Loop:
             monitor.status = Status.NO_PROGRESS
             return True
         self.best_objective = min(self.best_objective, objective)
-        if gap < self.best_gap:
-            self.best_gap = gap
+        if gap < self.best_gap or self.any_gap:
+            self.best_gap = min(gap, self.best_gap)
             self.best[:] = w
         return monitor(iteration, objective, gap, w)
 
@@ -97,13 +101,18 @@ class Loop:
         first, design = self.done, self.problem.design
 
         def check(iteration: int, objective: float, gap: float, w: Vector, g: Vector) -> object:
-            w, g = np.asarray(w), np.asarray(g)  # memoryviews
-            if self.watch(first + iteration, objective, gap, w):
+            w, g, iteration = np.asarray(w), np.asarray(g), first + iteration  # w and g come as memoryviews
+            over = False
+            if stage is not None:
+                over = stage.over(gap, w, g)
+                if stage.left < self.least:
+                    self.least, self.progress = stage.left, iteration
+            if self.watch(iteration, objective, gap, w):
                 return True
-            self.over = stage is not None and stage.over(gap, w, g)
-            return self.over or (first + iteration >= SORT_AFTER and self.sort_rows())
+            self.over = over
+            return over or (iteration >= SORT_AFTER and self.sort_rows())
 
-        self.over = False
+        self.over, self.least = False, np.inf
         self.done += fista.iterate(
             self.problem.capsule,
             self.vectors,
@@ -182,9 +191,9 @@ class AcceleratedGradient:
     Parameters
     ----------
     penalty : {"huber", "pseudo_huber"} or a smooth penalty such as ``l1fast.penalties.Huber(mu)``
-        A name leaves the width to the accuracy asked for: it narrows until the true gap is at most tol. An object
-        stands for itself: the solve ends, at the latest, when its own problem is solved to tol, with the gap that this
-        leaves.
+        A name leaves the width to the accuracy asked for: it narrows until the true gap is at most tol, and the iterate
+        with the smallest gap is returned. An object stands for itself: the solve ends, at the latest, when its own
+        problem is solved to tol, and the last iterate is returned, with the true gap that this leaves.
     continuation : bool
         Begin with a wide phi, and narrow it as soon as the gap is mostly what the smoothing costs. False: one width
         from the beginning, for a name the one that is proven to cost at most half of tol.
@@ -216,8 +225,11 @@ class AcceleratedGradient:
     def run(
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
     ) -> Outcome:
-        """Iterate `_kernels.fista` with one smoothing after the other; the iterate with the smallest gap is kept."""
-        loop = Loop(problem, start, self.step, monitor)
+        """Iterate `_kernels.fista` with one smoothing after the other.
+
+        Kept is the iterate with the smallest gap; the last, where the penalty is one of its own.
+        """
+        loop = Loop(problem, start, self.step, monitor, any_gap=not isinstance(self.penalty, str))
         strength = problem.penalty.lam * problem.largest_weight
         for smoothing, last in stages(problem, self.penalty, self.continuation, monitor.target, loop.lipschitz):
             if smoothing.width <= EPS * np.abs(loop.vectors[0]).max(initial=0.0) and not last:
