@@ -19,7 +19,7 @@ from l1fast._result import Status
 from l1fast._smoothing import Smoothing
 
 POWER_FLOOR = 1e-3
-"""Size, as a part of the largest |w_j|, below which the curvature of the powers grows no more (of 1e-2 ... 1e-6, no matter)."""
+"""Size, as a part of the largest |w_j|, below which the curvature of the powers stays; 1e-2 to 1e-6 do alike."""
 
 ENDLESS = 2**31 - 1
 """SciPy's own limits: the monitor stops."""
@@ -34,10 +34,14 @@ class StageOver(Exception):
 
 
 class Run:
-    """The arrays of one solve, the last point read, and the best iterate that the checks saw."""
+    """The arrays of one solve, the last point read, and the best iterate that the checks saw.
 
-    def __init__(self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor) -> None:
+    any_gap : the last iterate is the one to keep, whatever its gap.
+    """
+
+    def __init__(self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, any_gap: bool) -> None:
         n, p = problem.shape
+        self.any_gap = any_gap
         self.problem, self.max_iter, self.monitor = problem, max_iter, monitor
         self.q, self.g, self.slopes, self.scratch = np.empty(n), np.empty(p), np.empty(p), problem.scratch()
         self.best, self.best_gap, self.done, self.reads = start.copy(), np.inf, 0, 0
@@ -60,13 +64,13 @@ class Run:
         """What every iterate is asked: keep it if it is the best, and stop where the monitor says."""
         certificate = self.problem.certify(self.w, self.g, self.loss)
         self.gap = certificate.gap
-        if self.gap < self.best_gap:
+        if self.gap < self.best_gap or self.any_gap:
             self.best_gap, self.best = self.gap, self.w
         if self.monitor(self.done, certificate.objective, self.gap, self.w) or self.done >= self.max_iter:
             raise Stop
 
     def minimise(self, smoothing: Smoothing, stage: Stage, memory: int) -> bool:
-        """Minimise F_s from w on, in units in which every coefficient counts alike. False: SciPy gave up before the end.
+        """Minimise F_s from w on, in units in which every coefficient counts alike. False: SciPy gave up before.
 
         F_s is told as the difference from its value at the start, which never loses what the steps still gain.
         """
@@ -113,8 +117,8 @@ class Run:
     def units(self, smoothing: Smoothing) -> Vector:
         """1 / sqrt(norm2_j + v_j (lam phi'(w_j) / w_j + l2)) in units of the gap: where every curvature is 1.
 
-        phi'(u) / u is the curvature of the parabola that touches phi at u from above (as in iteratively reweighted least
-        squares): 1 / max(|u|, mu) for Huber. Powers of two, so that nothing is rounded and bounds are met exactly.
+        phi'(u) / u is the curvature of the parabola that touches phi at u from above, as in iteratively reweighted
+        least squares: 1 / max(|u|, mu) for Huber. Powers of two, so that nothing is rounded and bounds are met exactly.
         """
         problem, size = self.problem, np.abs(self.w)
         floor = smoothing.width
@@ -126,14 +130,15 @@ class Run:
         curvature /= size
         curvature += problem.norm2
         curvature[curvature == 0.0] = 1.0
-        return np.exp2(np.rint(np.log2(np.sqrt(self.gap) / np.sqrt(curvature))))
+        units: Vector = np.exp2(np.rint(np.log2(np.sqrt(self.gap) / np.sqrt(curvature))))
+        return units
 
 
 class Change:
     """F_s(w) - F_s(r) and the gradient of F_s at w, rounded in proportion to w - r.
 
-    A parabola changes by the mean of its slopes at both ends times the step, and so do the loss and l2; what phi has more
-    than that is
+    A parabola changes by the mean of its slopes at both ends times the step, and so do the loss and l2; what phi has
+    more than that is
 
         1/2 (s - s_r) (t + t_r)                 Huber:         s = clip(u / mu, -1, 1), t = u - mu s
         1/2 (s - s_r) (u + r) (u - r)^2 / h^2   pseudo-Huber:  s = phi'(u), h = phi(u) + phi(r)
@@ -175,6 +180,29 @@ class Change:
 
 @dataclass(frozen=True)
 class LBFGS:
+    """L-BFGS on a smooth stand-in for the L1 norm: SciPy's L-BFGS-B on scaled coefficients.
+
+    minimise  1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam phi(w_j) + l2/2 w_j^2),   phi near |.|
+
+    The gap told is that of the true problem, with |.| itself.
+
+    Parameters
+    ----------
+    penalty : {"pseudo_huber", "huber"} or a smooth penalty such as ``l1fast.penalties.PseudoHuber(eps)``
+        As of `AcceleratedGradient`: a name narrows to the accuracy asked for, an object stands for itself.
+    continuation : bool
+        Begin with a wide phi, and narrow it as soon as the gap is mostly what the smoothing costs.
+    memory : int
+        Pairs of steps and changes of the gradient that stand for the Hessian, at least 1.
+
+    Notes
+    -----
+    At each stage the coefficients are scaled by the root of the curvature of the parabola that touches phi from above.
+    Cost: one read of X for each evaluation, about one for each iteration. Memory: 2 memory + 12 vectors of n_features.
+    No coefficient becomes exactly 0; ``polish=True`` in `solve` finds the zeros.
+    Source: Byrd, Lu, Nocedal and Zhu (SIAM J. Sci. Comput. 1995).
+    """
+
     penalty: Smooth = "pseudo_huber"
     continuation: bool = True
     memory: int = 10
@@ -188,7 +216,11 @@ class LBFGS:
     def run(
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
     ) -> Outcome:
-        run = Run(problem, start, max_iter, monitor)
+        """Minimise one smoothing after the other.
+
+        Kept is the iterate with the smallest gap; the last, where the penalty is one of its own.
+        """
+        run = Run(problem, start, max_iter, monitor, any_gap=not isinstance(self.penalty, str))
         over = False
         try:
             run.check()
@@ -199,7 +231,8 @@ class LBFGS:
                     break
                 over = run.minimise(smoothing, Stage(problem, smoothing, last, monitor.target), self.memory)
             else:
-                monitor.status = Status.SMOOTHED if over else Status.NO_PROGRESS
+                own = not isinstance(self.penalty, str)  # else the width was chosen to be narrow enough
+                monitor.status = Status.SMOOTHED if over or own else Status.NO_PROGRESS
         except Stop:
             pass
         return Outcome(run.best, run.done, run.reads)
