@@ -18,6 +18,8 @@
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12 && defined(__x86_64__) && defined(__gnu_linux__) \
     && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define L1FAST_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define L1FAST_WIDE __attribute__((target("avx2,fma"))) /* where l1fast_has_wide() */
+#define l1fast_has_wide() (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 #else
 #define L1FAST_CLONES
 #endif
@@ -73,6 +75,30 @@ typedef struct { double lane[L1FAST_LANES]; } l1fast_lanes;
         L1FAST_LOAD_##NAME(a, x3 + (i));                                                                             \
         L1FAST_MULTIPLY_ADD(s3, a, b);                                                                               \
     } while (0)
+
+/* One line of cache of axpy4, from place i on. Float is left to the compiler, which has wider vectors for it. */
+#define L1FAST_AXPY_LINE_f(i)                                                                                        \
+    for (ptrdiff_t k_ = (i); k_ < (i) + LINE; k_++)                                                                  \
+        v[k_] += (a0 * (double)x0[k_] + a1 * (double)x1[k_]) + (a2 * (double)x2[k_] + a3 * (double)x3[k_])
+#if defined(__GNUC__)
+#define L1FAST_AXPY_LINE_d(i)                                                                                        \
+    for (ptrdiff_t k_ = (i); k_ < (i) + LINE; k_ += L1FAST_LANES) {                                                  \
+        l1fast_lanes x_, near_, far_, sum_;                                                                          \
+        L1FAST_LOAD_d(x_, x0 + k_);                                                                                  \
+        near_ = a0 * x_;                                                                                             \
+        L1FAST_LOAD_d(x_, x1 + k_);                                                                                  \
+        near_ += a1 * x_;                                                                                            \
+        L1FAST_LOAD_d(x_, x2 + k_);                                                                                  \
+        far_ = a2 * x_;                                                                                              \
+        L1FAST_LOAD_d(x_, x3 + k_);                                                                                  \
+        far_ += a3 * x_;                                                                                             \
+        L1FAST_LOAD_d(sum_, v + k_);                                                                                 \
+        sum_ += near_ + far_;                                                                                        \
+        memcpy(v + k_, &sum_, sizeof(sum_));                                                                         \
+    }
+#else
+#define L1FAST_AXPY_LINE_d(i) L1FAST_AXPY_LINE_f(i)
+#endif
 
 /* Dense slices. dot: x'v.  axpy: v += a x.  dot4, axpy4: four slices at once, so that v is read once for all.
  * These also fetch what lies ahead of each slice, when that is what the caller reads next: the processor's own
@@ -147,8 +173,7 @@ l1fast_lanes s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, a, b;                      
                 L1FAST_PREFETCH(x1 + i + ahead);                                                                     \
                 L1FAST_PREFETCH(x2 + i + ahead);                                                                     \
                 L1FAST_PREFETCH(x3 + i + ahead);                                                                     \
-                for (ptrdiff_t k = i; k < i + LINE; k++)                                                             \
-                    v[k] += (a0 * (double)x0[k] + a1 * (double)x1[k]) + (a2 * (double)x2[k] + a3 * (double)x3[k]);   \
+                L1FAST_AXPY_LINE_##NAME(i);                                                                          \
             }                                                                                                        \
         for (; i < n; i++)                                                                                           \
             v[i] += (a0 * (double)x0[i] + a1 * (double)x1[i]) + (a2 * (double)x2[i] + a3 * (double)x3[i]);           \
@@ -166,6 +191,26 @@ L1FAST_MAYBE_UNUSED L1FAST_CLONES static double l1fast_largest(const double *res
     }
     memcpy(&largest, &most, sizeof(largest));
     return largest;
+}
+
+/* Loops whose terms are to be added up run over blocks: first the terms, in vector instructions, choices included, then
+ * their sum in LANES partial sums, so that the order of the additions is fixed. */
+enum { L1FAST_BLOCK = 128 };
+
+/* total[k] += the terms k, k + LANES, ...; the rest that fills no vector goes to the first ones. */
+static inline void l1fast_add_terms(const double *restrict term, ptrdiff_t n, double *restrict total)
+{
+    ptrdiff_t k = 0;
+#if defined(__GNUC__)
+    l1fast_lanes sum, next;
+    L1FAST_LOAD_d(sum, total);
+    for (; k + L1FAST_LANES <= n; k += L1FAST_LANES) {
+        L1FAST_LOAD_d(next, term + k);
+        sum += next;
+    }
+    memcpy(total, &sum, sizeof(sum));
+#endif
+    for (; k < n; k++) total[k % L1FAST_LANES] += term[k];
 }
 
 /* Weighted squares about a centre, for column norms. square_slice: sum_i s[i] (x[i] - m)^2 of one column.
@@ -201,8 +246,9 @@ L1FAST_DENSE_SQUARES(double, d)
  * One plain sum for each row is the fastest form for the short rows of real data: with more partial sums the processor
  * guesses the end of a row wrongly more often (measured on rows of 12 and 19 entries). Not inlined: among the code of
  * a caller these two loops were a quarter slower.
- * Rows of equal length that follow one another, RUN of them at least, go to gradient_run, in loops made for that length
- * and two rows at a time, with the same sums in the same order: of rows sorted by length that is all but a few. */
+ * Rows of equal length that follow one another, RUN of them at least, go to gradient_run, in loops made for that length:
+ * of rows sorted by length that is all but a few. Two rows at a time; or, where vectors have four places, row by row with
+ * the products of four entries at a time, 5 to 15 % faster still. */
 enum { L1FAST_RUN = 8 };
 #define L1FAST_GRADIENT_RUN(LENGTH)                                                                                  \
     for (; i + 2 <= last; i += 2, x += 2 * (LENGTH), index += 2 * (LENGTH)) {                                        \
@@ -218,12 +264,82 @@ enum { L1FAST_RUN = 8 };
         for (ptrdiff_t e = 0; e < (LENGTH); e++) g[index[e]] += qt * (double)x[e];                                   \
         for (ptrdiff_t e = (LENGTH); e < 2 * (LENGTH); e++) g[index[e]] += qu * (double)x[e];                        \
     }
-#define L1FAST_GRADIENT_CASE(LENGTH)                                                                                 \
-    case LENGTH:                                                                                                     \
-        L1FAST_GRADIENT_RUN(LENGTH)                                                                                  \
-        break;
+#define L1FAST_WIDE_GRADIENT_RUN(NAME, LENGTH)                                                                       \
+    for (; i < last; i++, x += (LENGTH), index += (LENGTH)) {                                                        \
+        l1fast_lanes sum = {0}, a, at;                                                                               \
+        double t = b - y[i], qt;                                                                                     \
+        ptrdiff_t e = 0;                                                                                             \
+        for (; e + L1FAST_LANES <= (LENGTH); e += L1FAST_LANES) {                                                    \
+            at = (l1fast_lanes){w[index[e]], w[index[e + 1]], w[index[e + 2]], w[index[e + 3]]};                     \
+            L1FAST_LOAD_##NAME(a, x + e);                                                                            \
+            sum += a * at;                                                                                           \
+        }                                                                                                            \
+        for (; e < (LENGTH); e++) t += (double)x[e] * w[index[e]];                                                   \
+        t += L1FAST_ADD_LANES(sum);                                                                                  \
+        q[i] = qt = s ? s[i] * t : t;                                                                                \
+        loss2 += qt * t;                                                                                             \
+        for (e = 0; e + L1FAST_LANES <= (LENGTH); e += L1FAST_LANES) {                                               \
+            L1FAST_LOAD_##NAME(a, x + e);                                                                            \
+            a *= qt;                                                                                                 \
+            for (int k = 0; k < L1FAST_LANES; k++) g[index[e + k]] += a[k];                                          \
+        }                                                                                                            \
+        for (; e < (LENGTH); e++) g[index[e]] += qt * (double)x[e];                                                  \
+    }
+#define L1FAST_LENGTHS(RUN)                                                                                          \
+    switch (length) {                                                                                                \
+    case 1: RUN(1) break;                                                                                            \
+    case 2: RUN(2) break;                                                                                            \
+    case 3: RUN(3) break;                                                                                            \
+    case 4: RUN(4) break;                                                                                            \
+    case 5: RUN(5) break;                                                                                            \
+    case 6: RUN(6) break;                                                                                            \
+    case 7: RUN(7) break;                                                                                            \
+    case 8: RUN(8) break;                                                                                            \
+    case 9: RUN(9) break;                                                                                            \
+    case 10: RUN(10) break;                                                                                          \
+    case 11: RUN(11) break;                                                                                          \
+    case 12: RUN(12) break;                                                                                          \
+    case 13: RUN(13) break;                                                                                          \
+    case 14: RUN(14) break;                                                                                          \
+    case 15: RUN(15) break;                                                                                          \
+    case 16: RUN(16) break;                                                                                          \
+    default: RUN(length)                                                                                             \
+    }
+#define L1FAST_WIDE_GRADIENT_RUN_f(LENGTH) L1FAST_WIDE_GRADIENT_RUN(f, LENGTH)
+#define L1FAST_WIDE_GRADIENT_RUN_d(LENGTH) L1FAST_WIDE_GRADIENT_RUN(d, LENGTH)
 #define L1FAST_START(starts, wide, k)                                                                                \
     ((wide) ? (ptrdiff_t)((const int64_t *)(starts))[k] : (ptrdiff_t)((const int32_t *)(starts))[k])
+
+/* The rows i <= ... < last, all of that length; adds to loss2 and returns it. An even number of rows. */
+#define L1FAST_GRADIENT_RUNS(REAL, KIND, INDEX, NAME)                                                                \
+    L1FAST_MAYBE_UNUSED L1FAST_NOINLINE static double l1fast_gradient_run_##NAME(                                    \
+        const REAL *restrict x, const INDEX *restrict index, ptrdiff_t length, ptrdiff_t i, ptrdiff_t last,          \
+        const double *restrict w, double b, const double *restrict y, const double *restrict s, double *restrict q,  \
+        double *restrict g, double loss2)                                                                            \
+    {                                                                                                                \
+        L1FAST_LENGTHS(L1FAST_GRADIENT_RUN)                                                                          \
+        return loss2;                                                                                                \
+    }                                                                                                                \
+    L1FAST_WIDE_GRADIENT_RUNS(REAL, KIND, INDEX, NAME)
+#if defined(L1FAST_WIDE)
+#define L1FAST_WIDE_GRADIENT_RUNS(REAL, KIND, INDEX, NAME)                                                           \
+    L1FAST_MAYBE_UNUSED L1FAST_NOINLINE L1FAST_WIDE static double l1fast_wide_gradient_run_##NAME(                   \
+        const REAL *restrict x, const INDEX *restrict index, ptrdiff_t length, ptrdiff_t i, ptrdiff_t last,          \
+        const double *restrict w, double b, const double *restrict y, const double *restrict s, double *restrict q,  \
+        double *restrict g, double loss2)                                                                            \
+    {                                                                                                                \
+        L1FAST_LENGTHS(L1FAST_WIDE_GRADIENT_RUN_##KIND)                                                              \
+        return loss2;                                                                                                \
+    }
+#define L1FAST_RUN_OF(NAME) (l1fast_has_wide() ? l1fast_wide_gradient_run_##NAME : l1fast_gradient_run_##NAME)
+#else
+#define L1FAST_WIDE_GRADIENT_RUNS(REAL, KIND, INDEX, NAME)
+#define L1FAST_RUN_OF(NAME) l1fast_gradient_run_##NAME
+#endif
+L1FAST_GRADIENT_RUNS(float, f, int32_t, fi)
+L1FAST_GRADIENT_RUNS(float, f, int64_t, fl)
+L1FAST_GRADIENT_RUNS(double, d, int32_t, di)
+L1FAST_GRADIENT_RUNS(double, d, int64_t, dl)
 
 /* The first row after i whose length is not that of row i; last at most. */
 static inline ptrdiff_t l1fast_run_end(const void *starts, int wide_starts, ptrdiff_t i, ptrdiff_t last)
@@ -250,33 +366,6 @@ static inline ptrdiff_t l1fast_run_end(const void *starts, int wide_starts, ptrd
     {                                                                                                                \
         for (ptrdiff_t e = 0; e < n; e++) v[index[e]] += a * (double)x[e];                                           \
     }                                                                                                                \
-    L1FAST_MAYBE_UNUSED L1FAST_NOINLINE static double l1fast_gradient_run_##NAME(                                    \
-        const REAL *restrict x, const INDEX *restrict index, ptrdiff_t length, ptrdiff_t i, ptrdiff_t last,          \
-        const double *restrict w, double b, const double *restrict y, const double *restrict s, double *restrict q,  \
-        double *restrict g, double loss2)                                                                            \
-    {                                                                                                                \
-        switch (length) {                                                                                            \
-            L1FAST_GRADIENT_CASE(1)                                                                                  \
-            L1FAST_GRADIENT_CASE(2)                                                                                  \
-            L1FAST_GRADIENT_CASE(3)                                                                                  \
-            L1FAST_GRADIENT_CASE(4)                                                                                  \
-            L1FAST_GRADIENT_CASE(5)                                                                                  \
-            L1FAST_GRADIENT_CASE(6)                                                                                  \
-            L1FAST_GRADIENT_CASE(7)                                                                                  \
-            L1FAST_GRADIENT_CASE(8)                                                                                  \
-            L1FAST_GRADIENT_CASE(9)                                                                                  \
-            L1FAST_GRADIENT_CASE(10)                                                                                 \
-            L1FAST_GRADIENT_CASE(11)                                                                                 \
-            L1FAST_GRADIENT_CASE(12)                                                                                 \
-            L1FAST_GRADIENT_CASE(13)                                                                                 \
-            L1FAST_GRADIENT_CASE(14)                                                                                 \
-            L1FAST_GRADIENT_CASE(15)                                                                                 \
-            L1FAST_GRADIENT_CASE(16)                                                                                 \
-        default:                                                                                                     \
-            L1FAST_GRADIENT_RUN(length)                                                                              \
-        }                                                                                                            \
-        return loss2;                                                                                                \
-    }                                                                                                                \
     L1FAST_MAYBE_UNUSED L1FAST_NOINLINE static double l1fast_gradient_rows_##NAME(                                   \
         const REAL *restrict x, const INDEX *restrict index, const void *starts, int wide_starts, ptrdiff_t first,   \
         ptrdiff_t last, const double *restrict w, double b, const double *restrict y, const double *restrict s,      \
@@ -288,9 +377,9 @@ static inline ptrdiff_t l1fast_run_end(const void *starts, int wide_starts, ptrd
             stop = l1fast_run_end(starts, wide_starts, i, last);                                                     \
             if (stop - i >= L1FAST_RUN) {                                                                            \
                 stop -= (stop - i) % 2;                                                                              \
-                loss2 = l1fast_gradient_run_##NAME(x + begin, index + begin,                                         \
-                                                   L1FAST_START(starts, wide_starts, i + 1) - begin, i, stop, w, b,  \
-                                                   y, s, q, g, loss2);                                               \
+                loss2 = L1FAST_RUN_OF(NAME)(x + begin, index + begin,                                                \
+                                            L1FAST_START(starts, wide_starts, i + 1) - begin, i, stop, w, b, y, s,   \
+                                            q, g, loss2);                                                            \
                 i = stop;                                                                                            \
                 begin = L1FAST_START(starts, wide_starts, i);                                                        \
             }                                                                                                        \
