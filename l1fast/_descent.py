@@ -54,8 +54,9 @@ class Walk:
         n, p = problem.shape
         self.monitor, self.gram, self.given = monitor, gram, problem
         entries = problem.design.n_entries
-        ordered = problem.design.sparse and gram is None and max_iter >= SORTING_PAYS and entries >= SORTING_LEAST
-        self.problem = problem.by_length() if ordered else problem
+        ordered = gram is None and max_iter >= SORTING_PAYS and entries >= SORTING_LEAST
+        ordered = ordered and monitor.affords(problem.design.storage.nbytes)
+        self.problem = problem.by_length if ordered else problem
         self.w, self.g, self.slopes, self.q = start.copy(), np.empty(p), np.empty(p), np.empty(n if gram is None else 0)
         self.scratch = self.problem.scratch()
         self.best, self.best_gap = start.copy(), np.inf
@@ -201,10 +202,10 @@ class HuberDescent:
 
     def cold_start(self, problem: Problem, max_iter: int, monitor: Monitor) -> Vector:
         """The least-norm w of the best fit without the penalty, within the bounds."""
-        self.check_room(problem, max_iter)
+        self.check_room(problem, max_iter, monitor)
         return problem.penalty.within(least_norm_fit(problem, monitor))
 
-    def check_room(self, problem: Problem, max_iter: int) -> None:
+    def check_room(self, problem: Problem, max_iter: int, monitor: Monitor) -> None:
         """Refuse, before any work, what cannot be meant."""
         p = problem.shape[1]
         if self.iterates and 8 * (max_iter + 1) * p > MOST_BYTES:
@@ -212,16 +213,19 @@ class HuberDescent:
                 f"iterates=True would keep {max_iter + 1:,} x {p:,} numbers ({8e-9 * (max_iter + 1) * p:.3g} GB); "
                 "lower max_iter, or look at the states in a callback"
             )
-        if self.gram is True and 8 * p * p > MOST_BYTES:
-            raise ValueError(f"gram=True would form {p:,} x {p:,} numbers ({8e-9 * p * p:.3g} GB); leave it at 'auto'")
+        if self.gram is True and (8 * p * p > MOST_BYTES or not monitor.affords(8 * p * p)):
+            raise ValueError(
+                f"gram=True would form {p:,} x {p:,} numbers ({8e-9 * p * p:.3g} GB), which is above "
+                f"{min(MOST_BYTES, monitor.memory_limit or MOST_BYTES):,} bytes; leave it at 'auto'"
+            )
 
     def run(
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
     ) -> Outcome:
         """Walk max_iter steps at most; the iterate with the smallest gap of those checked is kept."""
-        self.check_room(problem, max_iter)
+        self.check_room(problem, max_iter, monitor)
         try:
-            gram = gram_of(problem, monitor) if self.wants_gram(problem, max_iter) else None
+            gram = gram_of(problem, monitor) if self.wants_gram(problem, max_iter, monitor) else None
             steepest = norm2_of(problem, monitor, gram) + problem.penalty.l2 * problem.largest_weight
         except OutOfTime:
             monitor.status = Status.TIME_LIMIT
@@ -234,13 +238,13 @@ class HuberDescent:
         done = step(walk, 1.0 / steepest, kept)
         return Outcome(walk.best, done, done, walk.conversion, iterates=kept[: done + 1] if self.iterates else None)
 
-    def wants_gram(self, problem: Problem, max_iter: int) -> bool:
+    def wants_gram(self, problem: Problem, max_iter: int, monitor: Monitor) -> bool:
         """Whether to work on X'X."""
         if self.gram != "auto":
             return bool(self.gram)
         n, p = problem.shape
         entries = problem.design.n_entries
-        return p * p <= GRAM_SHARE * entries and entries <= GRAM_STEPS * max_iter * n
+        return p * p <= GRAM_SHARE * entries and entries <= GRAM_STEPS * max_iter * n and monitor.affords(8 * p * p)
 
     def smoothing(self, walk: Walk, iteration: int) -> Smoothing:
         """The Huber penalty after so many steps; a repair of the certificate goes on where the walk ended."""
@@ -458,7 +462,8 @@ def gram_of(problem: Problem, monitor: Monitor) -> Matrix:
 def norm2_of(problem: Problem, monitor: Monitor, gram: Matrix | None = None) -> float:
     """||sqrt(s) (X - mean)||_2^2 to a relative 1e-12: from the smaller Gram matrix if that is small, else by ARPACK."""
     n, p = problem.shape
-    if min(n, p) <= SMALL_GRAM and (p <= n or n * p <= DENSE_ENTRIES):
+    small = min(n, p) <= SMALL_GRAM and (p <= n or n * p <= DENSE_ENTRIES)
+    if small and monitor.affords(8 * p * min(n, p)):
         from scipy.linalg import eigvalsh
 
         if p > n:
@@ -494,7 +499,8 @@ def least_norm_fit(problem: Problem, monitor: Monitor) -> Vector:
         return np.zeros(p)
     left = math.inf if monitor.time_limit is None else monitor.began + monitor.time_limit - time.perf_counter()
     work = n * p * min(n, p)
-    if work <= min(LAPACK_WORK, LAPACK_RATE * START_SHARE * left) and n * p <= LAPACK_ENTRIES:
+    quick = work <= min(LAPACK_WORK, LAPACK_RATE * START_SHARE * left)
+    if quick and n * p <= LAPACK_ENTRIES and monitor.affords(8 * n * p):
         from scipy.linalg import lstsq
 
         monitor.passes += 1.0
@@ -503,8 +509,8 @@ def least_norm_fit(problem: Problem, monitor: Monitor) -> Vector:
         return np.where(problem.norm2 == 0.0, 0.0, fitted)
     from scipy.sparse.linalg import lsmr
 
-    if problem.design.sparse:
-        problem = problem.by_length()
+    if monitor.affords(problem.design.storage.nbytes):
+        problem = problem.by_length
     kept = np.where(problem.norm2 == 0.0, 0.0, 1.0)
     operator, steps = problem.operator(kept), START_STEPS
     if left < math.inf:

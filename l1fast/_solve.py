@@ -17,6 +17,7 @@ from l1fast import _blas
 from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import Storage, join_notes
 from l1fast._homotopy import Homotopy
+from l1fast._irls import IRLS
 from l1fast._monitor import Carry, Monitor, Outcome, OwnStart, Solver
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
@@ -56,6 +57,7 @@ def solve(
     memory_limit: int | None = None,
     callback: Callback | None = None,
     history: bool = False,
+    polish: bool = False,
 ) -> Result:
     """Solve the Lasso or elastic net to a certified duality gap.
 
@@ -71,7 +73,9 @@ def solve(
         L1 strength >= 0, in units of X.T @ y. At `lam_max` and above all penalised coefficients are 0.
     l2 : float
         Strength of the squared penalty >= 0, in units of X.T @ X.
-    solver : {"auto", "cd", "homotopy", "fista", "ista"} or a settings object such as ``FISTA(step="lipschitz")``
+    solver : str or a settings object such as ``FISTA(step="lipschitz")``
+        "auto", "cd", "homotopy", "fista", "ista", "accelerated_gradient", "gradient", "lbfgs", "irls", "huber_descent"
+        or "subgradient".
     tol : float
         Relative duality gap to reach; see ``Result.dual_gap``.
     max_iter : int, optional
@@ -103,7 +107,11 @@ def solve(
     callback : callable, optional
         Called with a `State` at every check; return True to stop.
     history : bool
-        Keep time, objective and gap of every check in ``Result.history``.
+        Keep time, objective, gap and passes of every check in ``Result.history``.
+    polish : bool
+        Let the solver run to a gap of 1e-4 (or tol, when that is more) at most, for half of ``time_limit``, and finish
+        with coordinate descent to tol from the support that its answer shows. So smoothed solutions get exact zeros.
+        "cd" and "homotopy" have no need of it.
 
     Returns
     -------
@@ -138,7 +146,7 @@ def solve(
     """
     began = time.perf_counter()
     tol = as_number("tol", tol)
-    keep = as_flag("history", history)
+    keep, finish = as_flag("history", history), as_flag("polish", polish)
     memory = None if memory_limit is None else as_count("memory_limit", memory_limit)
     limit = None if time_limit is None else as_number("time_limit", time_limit)
     most = None if max_iter is None else min(as_count("max_iter", max_iter), MOST_ITERATIONS)
@@ -156,10 +164,14 @@ def solve(
     if problem.trivial:
         reason = "nothing to fit: y or every column of X is constant, or there is no column"
     scale = problem.scale
-    monitor = Monitor(tol * scale, scale, began, limit, callback, keep)
+    monitor = Monitor(tol * scale, scale, began, limit, callback, keep, memory_limit=memory)
     iterations = algorithm.default_max_iter if most is None else most
     w = cold_start(algorithm, problem, iterations, monitor) if start is None else _start(start, problem)
-    outcome, certificate, dual = run_certified(algorithm, problem, w, iterations, monitor)
+    if finish and not isinstance(algorithm, CD | Homotopy):
+        reason += "; polished by cd"
+        outcome, certificate, dual = run_polished(algorithm, problem, w, iterations, monitor, memory)
+    else:
+        outcome, certificate, dual = run_certified(algorithm, problem, w, iterations, monitor)
     result = Result(
         coef=outcome.coef + 0.0,  # no negative zeros
         intercept=problem.intercept(outcome.coef),
@@ -278,7 +290,7 @@ def read_solver(solver: str | Solver) -> tuple[Solver, str] | None:
 
 def within_memory(algorithm: Solver, memory_limit: int | None) -> Solver:
     """The solver held to memory_limit; those that keep a few vectors need no holding."""
-    if memory_limit is not None and isinstance(algorithm, CD | Homotopy):
+    if memory_limit is not None and isinstance(algorithm, CD | Homotopy | IRLS):
         return replace(algorithm, memory_limit=memory_limit)
     return algorithm
 
@@ -352,6 +364,49 @@ def run_certified(
     elif monitor.status is Status.CONVERGED:
         monitor.status = Status.TIME_LIMIT if monitor.out_of_time() else Status.NO_PROGRESS
     return Outcome(w, monitor.offset, epochs, conversion, iterates=outcome.iterates), certificate, dual
+
+
+def run_polished(
+    algorithm: Solver, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, memory_limit: int | None
+) -> tuple[Outcome, Certificate, Vector]:
+    """Run roughly, then coordinate descent from the support identified, to the target; the better of both answers."""
+    target, limit = monitor.target, monitor.time_limit
+    monitor.target = max(target, POLISH_FROM * monitor.scale)
+    monitor.time_limit = None if limit is None else POLISH_AFTER * limit
+    rough = run_certified(algorithm, problem, start, max_iter, monitor)
+    outcome, certificate, _ = rough
+    monitor.target, monitor.time_limit = target, limit
+    if certificate.gap <= target or monitor.status is Status.INTERRUPTED or monitor.out_of_time():
+        return rough
+    w, shown = np.zeros(problem.shape[1]), identified(problem, problem.at(outcome.coef))
+    w[shown] = outcome.coef[shown]
+    monitor.passes += 1.0
+    monitor.status = Status.ITERATION_LIMIT
+    finisher = within_memory(CD(), memory_limit)
+    fine = run_certified(finisher, problem, w, monitor.offset + finisher.default_max_iter, monitor)
+    best, certificate, dual = fine if fine[1].gap <= certificate.gap else rough
+    made = replace(best, n_iter=fine[0].n_iter, n_epochs=outcome.n_epochs + fine[0].n_epochs, iterates=outcome.iterates)
+    return replace(made, conversion=join_notes(outcome.conversion, fine[0].conversion)), certificate, dual
+
+
+POLISH_FROM = 1e-4
+"""Relative gap at which a solver hands over to its polish."""
+
+POLISH_AFTER = 0.5
+"""Part of the time limit after which it does so in any case."""
+
+
+def identified(problem: Problem, point: Point) -> NDArray[np.intp]:
+    """The support that a point shows: the coefficients that are not 0 and stay so after the best step along them alone.
+
+    z_j = ||x_j||^2 w_j - g_j with g = X'q: the step ends at soft(z_j, lam v_j) / (||x_j||^2 + l2 v_j), within bounds.
+    Near an optimum that is its support, but for ties (Hare and Lewis, J. Convex Anal. 2004).
+    """
+    penalty = problem.penalty
+    z = problem.norm2 * point.w - point.g
+    strength = penalty.lam if penalty.weights is None else penalty.lam * penalty.weights
+    rounding = ROUNDING * np.sqrt(problem.norm2 * 2.0 * problem.datafit.null_loss)
+    return np.flatnonzero((point.w != 0.0) & (penalty.pull(z) > strength + rounding))
 
 
 def _certify(problem: Problem, point: Point) -> tuple[Vector, Certificate, Vector]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from l1fast._descent import HuberDescent, Subgradient
 from l1fast._homotopy import Homotopy
+from l1fast._irls import IRLS
+from l1fast._lbfgs import LBFGS
 from l1fast._monitor import Solver
 from l1fast._problem import Problem
 from l1fast._proximal import FISTA, ISTA, AcceleratedGradient, Gradient
 from l1fast._working_set import CD
 
 KINDS: tuple[type[Solver], ...] = (
-    *(CD, Homotopy, FISTA, ISTA),
-    *(AcceleratedGradient, Gradient, HuberDescent, Subgradient),
+    *(CD, Homotopy, FISTA, ISTA, AcceleratedGradient, Gradient),
+    *(HuberDescent, IRLS, LBFGS, Subgradient),
 )
 SOLVERS = {kind.name: kind for kind in KINDS}
 
