@@ -17,11 +17,17 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from l1fast._kernels import gradient
 from l1fast._monitor import EPS, Carry, Monitor, Outcome, Vector
 from l1fast._problem import Certificate, Problem
 from l1fast._result import Status
 from l1fast._smoothing import Smoothing
 from l1fast._working_set import WorkingSet
+
+Matrix = NDArray[np.float64]
+
+NOWHERE = np.empty((0, 0))
+"""No rows to keep points in."""
 
 CHECK_EVERY, CHECK_WORK = 10, 20_000_000
 """Steps between two checks of clock and gap, and stored entries visited between them, at most: about 20 ms."""
@@ -43,7 +49,7 @@ class Walk:
     """
 
     def __init__(
-        self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, gram: NDArray[np.float64] | None = None
+        self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, gram: Matrix | None = None
     ) -> None:
         n, p = problem.shape
         self.monitor, self.gram, self.given = monitor, gram, problem
@@ -65,21 +71,34 @@ class Walk:
 
     def read(self, smoothing: Smoothing, w: Vector, g: Vector) -> tuple[float, float]:
         """Fill g with the gradient of the smoothed objective at w; return (loss, penalty) there."""
-        problem = self.problem
-        if self.gram is None:
-            self.monitor.passes += 1.0
-            return problem.smooth_gradient(smoothing, w, self.q, g, self.scratch)
-        from scipy.linalg.blas import daxpy, dsymv  # here: SciPy's BLAS would slow the import of the package
+        if self.gram is not None:
+            return self.on_gram(smoothing, np.array([smoothing.width]), np.empty(0), w, g, NOWHERE)
+        self.monitor.passes += 1.0
+        return self.problem.smooth_gradient(smoothing, w, self.q, g, self.scratch)
 
-        product, slopes = problem.product, self.slopes
-        assert product is not None
-        g[:] = product
-        dsymv(1.0, self.gram.T, w, beta=-1.0, y=g, overwrite_y=True)
-        np.subtract(g, product, out=slopes)
-        loss = max(problem.datafit.null_loss + 0.5 * float(w @ slopes), 0.0)
-        penalty = problem.slopes(smoothing, w, slopes)
-        daxpy(slopes, g)
-        return loss, penalty
+    def descend(self, smoothing: Smoothing, widths: Vector, steps: Vector, kept: Matrix) -> tuple[float, float]:
+        """For each step: w <- P(w - step g), kept in a row of kept unless that has none, and g at the width in turn."""
+        if self.gram is not None:
+            return self.on_gram(smoothing, widths, steps, self.w, self.g, kept)
+        self.monitor.passes += len(steps)
+        kind, _, gamma = smoothing.arguments
+        return gradient.descend(
+            self.problem.capsule, kind, widths, gamma, steps, self.w, self.q, self.g, self.scratch, kept
+        )
+
+    def on_gram(
+        self, smoothing: Smoothing, widths: Vector, steps: Vector, w: Vector, g: Vector, kept: Matrix
+    ) -> tuple[float, float]:
+        """The same on X'X; without steps, g is made at w."""
+        from l1fast._kernels import gram  # here: SciPy's BLAS would slow the import of the package
+
+        problem = self.problem
+        assert self.gram is not None and problem.product is not None
+        kind, _, gamma = smoothing.arguments
+        loss, penalty = gram.descend(
+            problem.capsule, self.gram, problem.product, kind, widths, gamma, steps, w, g, kept
+        )
+        return max(problem.datafit.null_loss + loss, 0.0), penalty
 
     def change(self, before: Smoothing, after: Smoothing) -> float:
         """Bring g from one smoothing to another, without X; returns the penalty at w."""
@@ -183,10 +202,10 @@ class HuberDescent:
 
     def cold_start(self, problem: Problem, max_iter: int, monitor: Monitor) -> Vector:
         """The least-norm w of the best fit without the penalty, within the bounds."""
-        self.check_room(problem, max_iter)
+        self.check_room(problem, max_iter, monitor)
         return problem.penalty.within(least_norm_fit(problem, monitor))
 
-    def check_room(self, problem: Problem, max_iter: int) -> None:
+    def check_room(self, problem: Problem, max_iter: int, monitor: Monitor) -> None:
         """Refuse, before any work, what cannot be meant."""
         p = problem.shape[1]
         if self.iterates and 8 * (max_iter + 1) * p > MOST_BYTES:
@@ -194,65 +213,67 @@ class HuberDescent:
                 f"iterates=True would keep {max_iter + 1:,} x {p:,} numbers ({8e-9 * (max_iter + 1) * p:.3g} GB); "
                 "lower max_iter, or look at the states in a callback"
             )
-        if self.gram is True and 8 * p * p > MOST_BYTES:
-            raise ValueError(f"gram=True would form {p:,} x {p:,} numbers ({8e-9 * p * p:.3g} GB); leave it at 'auto'")
+        if self.gram is True and (8 * p * p > MOST_BYTES or not monitor.affords(8 * p * p)):
+            raise ValueError(
+                f"gram=True would form {p:,} x {p:,} numbers ({8e-9 * p * p:.3g} GB), which is above "
+                f"{min(MOST_BYTES, monitor.memory_limit or MOST_BYTES):,} bytes; leave it at 'auto'"
+            )
 
     def run(
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
     ) -> Outcome:
         """Walk max_iter steps at most; the iterate with the smallest gap of those checked is kept."""
-        self.check_room(problem, max_iter)
+        self.check_room(problem, max_iter, monitor)
         try:
-            gram = gram_of(problem, monitor) if self.wants_gram(problem, max_iter) else None
+            gram = gram_of(problem, monitor) if self.wants_gram(problem, max_iter, monitor) else None
             steepest = norm2_of(problem, monitor, gram) + problem.penalty.l2 * problem.largest_weight
         except OutOfTime:
             monitor.status = Status.TIME_LIMIT
             return Outcome(start, 0, 0, iterates=start[None].copy() if self.iterates else None)
         walk = Walk(problem, start, max_iter, monitor, gram)
-        kept = np.empty((max_iter + 1, len(start))) if self.iterates else None
+        kept = np.empty((max_iter + 1, len(start))) if self.iterates else NOWHERE
+        if self.iterates:
+            kept[0] = start
         step = self.searched if self.line_search else self.scheduled
         done = step(walk, 1.0 / steepest, kept)
-        return Outcome(walk.best, done, done, walk.conversion, iterates=None if kept is None else kept[: done + 1])
+        return Outcome(walk.best, done, done, walk.conversion, iterates=kept[: done + 1] if self.iterates else None)
 
-    def wants_gram(self, problem: Problem, max_iter: int) -> bool:
+    def wants_gram(self, problem: Problem, max_iter: int, monitor: Monitor) -> bool:
         """Whether to work on X'X."""
         if self.gram != "auto":
             return bool(self.gram)
         n, p = problem.shape
         entries = problem.design.n_entries
-        return p * p <= GRAM_SHARE * entries and entries <= GRAM_STEPS * max_iter * n
+        return p * p <= GRAM_SHARE * entries and entries <= GRAM_STEPS * max_iter * n and monitor.affords(8 * p * p)
 
-    def smoothing(self, walk: Walk, iteration: int) -> tuple[Smoothing, float]:
-        """The Huber penalty of a step, and log2 k; a repair of the certificate goes on where the walk ended."""
-        slowness = math.log2(iteration + walk.monitor.offset + 2)
-        return Smoothing("huber", self.mu / slowness), slowness
+    def smoothing(self, walk: Walk, iteration: int) -> Smoothing:
+        """The Huber penalty after so many steps; a repair of the certificate goes on where the walk ended."""
+        return Smoothing("huber", self.mu / math.log2(walk.monitor.offset + 2 + iteration))
 
-    def scheduled(self, walk: Walk, step: float, kept: NDArray[np.float64] | None) -> int:
-        """The steps of the text."""
-        from scipy.linalg.blas import daxpy  # here: as in Walk.read
-
-        w, g = walk.w, walk.g
-        for iteration in range(walk.last + 1):
-            if kept is not None:
-                kept[iteration] = w
-            smoothing, slowness = self.smoothing(walk, iteration)
-            loss, _ = walk.read(smoothing, w, g)
+    def scheduled(self, walk: Walk, step: float, kept: Matrix) -> int:
+        """The steps of the text, as many at a time as there are between two checks."""
+        smoothing, iteration = self.smoothing(walk, 0), 0
+        loss, _ = walk.read(smoothing, walk.w, walk.g)
+        while True:
             if walk.due(iteration) and walk.check(iteration, walk.certify(smoothing, loss), walk.w):
-                break
-            daxpy(g, w, a=-step / slowness)
-            walk.project(w)
-        return iteration
+                return iteration
+            count = min(walk.every, walk.last - iteration)
+            slowness = np.log2(walk.monitor.offset + 2.0 + np.arange(iteration, iteration + count + 1))
+            widths = self.mu / slowness[1:]
+            loss, _ = walk.descend(smoothing, widths, step / slowness[:-1], kept[iteration + 1 :])
+            iteration += count
+            smoothing = smoothing.narrowed(float(widths[-1]))
 
-    def searched(self, walk: Walk, step: float, kept: NDArray[np.float64] | None) -> int:
+    def searched(self, walk: Walk, step: float, kept: Matrix) -> int:
         """Steps that lower the smoothed objective, each long enough. g is made afresh for each new width, without X."""
         w, g = walk.w, walk.g
         trial, g_trial, moved = np.empty_like(w), np.empty_like(g), np.empty_like(w)
         longest = LONGEST * step
-        smoothing, _ = self.smoothing(walk, 0)
+        smoothing = self.smoothing(walk, 0)
         loss, penalty = walk.read(smoothing, w, g)
         for iteration in range(walk.last + 1):
             w, g = walk.w, walk.g
-            if kept is not None:
+            if kept.size:
                 kept[iteration] = w
             if walk.due(iteration) and walk.check(iteration, walk.certify(smoothing, loss), walk.w):
                 break
@@ -268,7 +289,7 @@ class HuberDescent:
                 step, longer = step * SHORTER, 1.0
             step = min(step * longer, longest)
             walk.w, walk.g, trial, g_trial = trial, g_trial, w, g
-            narrower, _ = self.smoothing(walk, iteration + 1)
+            narrower = self.smoothing(walk, iteration + 1)
             penalty, smoothing = walk.change(smoothing, narrower), narrower
         return iteration
 
@@ -424,7 +445,7 @@ def check_positive(name: str, value: object) -> None:
         raise ValueError(f"{name} must be finite and above 0, got {value!r}")
 
 
-def gram_of(problem: Problem, monitor: Monitor) -> NDArray[np.float64]:
+def gram_of(problem: Problem, monitor: Monitor) -> Matrix:
     """(X - mean)'S(X - mean), in float64."""
     p = problem.shape[1]
     working = WorkingSet(problem, exact=True)
@@ -438,10 +459,11 @@ def gram_of(problem: Problem, monitor: Monitor) -> NDArray[np.float64]:
     return gram
 
 
-def norm2_of(problem: Problem, monitor: Monitor, gram: NDArray[np.float64] | None = None) -> float:
+def norm2_of(problem: Problem, monitor: Monitor, gram: Matrix | None = None) -> float:
     """||sqrt(s) (X - mean)||_2^2 to a relative 1e-12: from the smaller Gram matrix if that is small, else by ARPACK."""
     n, p = problem.shape
-    if min(n, p) <= SMALL_GRAM and (p <= n or n * p <= DENSE_ENTRIES):
+    small = min(n, p) <= SMALL_GRAM and (p <= n or n * p <= DENSE_ENTRIES)
+    if small and monitor.affords(8 * p * min(n, p)):
         from scipy.linalg import eigvalsh
 
         if p > n:
@@ -477,7 +499,8 @@ def least_norm_fit(problem: Problem, monitor: Monitor) -> Vector:
         return np.zeros(p)
     left = math.inf if monitor.time_limit is None else monitor.began + monitor.time_limit - time.perf_counter()
     work = n * p * min(n, p)
-    if work <= min(LAPACK_WORK, LAPACK_RATE * START_SHARE * left) and n * p <= LAPACK_ENTRIES:
+    quick = work <= min(LAPACK_WORK, LAPACK_RATE * START_SHARE * left)
+    if quick and n * p <= LAPACK_ENTRIES and monitor.affords(8 * n * p):
         from scipy.linalg import lstsq
 
         monitor.passes += 1.0

@@ -7,8 +7,10 @@ from libc.math cimport INFINITY, fabs, fmax, fmin
 
 from penalty cimport (Penalty, fenchel_gap, lower_of, penalty_value, subdifferential_distance, upper_of, weight_of)
 
-cdef extern from "sweep.h" nogil:
+cdef extern from "certificate.h" nogil:
     double largest "l1fast_largest"(const double* v, Py_ssize_t n)
+    void plain_sums "l1fast_plain_sums"(const double* w, const double* g, double lam, Py_ssize_t n, double* out)
+    double plain_gap "l1fast_plain_gap"(const double* w, const double* g, double lam, double t, Py_ssize_t n)
 
 
 cdef struct Certificate:
@@ -35,17 +37,13 @@ cdef inline Certificate certify(const Penalty* penalty, const double* norm2, Py_
     cdef Py_ssize_t j
     cdef double inner = 0.0, value = 0.0, violation = 0.0
     cdef bint free = False
-    cdef bint plain = penalty.lam > 0.0 and penalty.l2 == 0.0 and penalty.weight == NULL and penalty.lower == NULL
     cdef double forward = 0.0, backward = 0.0, unbounded = 0.0      # largest |c_j| / v_j that limit t > 0, t < 0, t = 1
     cdef double weight, distance, lower, upper, side, opposite
     cdef double l1, l2, c, t, one, other, residual2 = 2.0 * loss
     cdef Certificate out
-    if plain:                                               # all that a column with w_j = 0 has to say
-        forward = backward = unbounded = largest(g, p)
-        violation = fmax(0.0, forward - penalty.lam)
+    if penalty.lam > 0.0 and penalty.l2 == 0.0 and penalty.weight == NULL and penalty.lower == NULL:
+        return certify_plain(penalty.lam, p, w, g, loss)
     for j in range(p):
-        if plain and w[j] == 0.0:
-            continue
         c = -g[j]
         weight = weight_of(penalty, j)
         lower = lower_of(penalty, j)
@@ -89,14 +87,30 @@ cdef inline Certificate certify(const Penalty* penalty, const double* norm2, Py_
     return out
 
 
+cdef inline Certificate certify_plain(double lam, Py_ssize_t p, const double* w, const double* g,
+                                      double loss) noexcept nogil:
+    """The same for lam ||w||_1 alone, in three passes of vector instructions."""
+    cdef double sums[3]
+    cdef double limit = largest(g, p), t
+    cdef Certificate out
+    plain_sums(w, g, lam, p, sums)
+    t = 1.0 + sums[1] / (2.0 * loss) if loss > 0.0 else 1.0
+    if limit > 0.0:
+        t = fmin(fmax(t, -lam / limit), lam / limit)
+    out.objective = loss + lam * sums[0]
+    out.gap = (1.0 - t) * (1.0 - t) * loss + plain_gap(w, g, lam, t, p)
+    out.scale = t
+    out.violation = sums[2]
+    return out
+
+
 cdef inline double gap_at(const Penalty* penalty, const double* norm2, Py_ssize_t p, const double* w,
                           const double* g, double loss, double t, bint touched) noexcept nogil:
     """The gap of `certify` for one t; touched: only with the bounds that are 0 or that w sits at, where l2 = 0."""
     cdef double gap = (1.0 - t) * (1.0 - t) * loss
     cdef double l1, l2, c, lower, upper
-    cdef bint feasible = penalty.lam > 0.0 and penalty.weight == NULL and penalty.l2 == 0.0
+    cdef bint feasible = penalty.lam > 0.0 and penalty.weight == NULL and penalty.l2 == 0.0 and touched
     cdef Py_ssize_t j
-    feasible = feasible and (touched or penalty.lower == NULL)
     for j in range(p):
         if w[j] == 0.0 and feasible:                    # feasible and zero: the term is zero
             continue

@@ -9,7 +9,7 @@ from libc.stdint cimport int32_t, int64_t
 from certificate cimport Certificate, certify as certify_point
 from matrix cimport MatrixView, n_features, n_samples, part_begin, slice_size, slice_start
 from passes cimport axpys, clear, dots, stored_entries, sum_parts, sums_size
-from problem cimport Problem, gradient as sweep, problem_of, smooth_gradient as smooth_sweep
+from problem cimport Problem, descend as step_down, gradient as sweep, problem_of, smooth_gradient as smooth_sweep
 from smoothing cimport Smoothing, slopes as penalty_slopes, smoothing_of
 from team cimport Team, range_begin, range_parts, run, team_of
 
@@ -129,6 +129,33 @@ def slopes(object capsule, int kind, double width, const double[::1] gamma, cons
     with nogil:
         penalty = penalty_slopes(&S, &P.penalty, address(w), target(out), False, p)
     return penalty
+
+
+def descend(object capsule, int kind, const double[::1] widths, const double[::1] gamma, const double[::1] steps,
+            double[::1] w, double[::1] q, double[::1] g, double[::1] scratch, double[:, ::1] kept):
+    """For each step: w <- P(w - step g), then g = the gradient of `smooth_gradient` there, at the width next in turn.
+
+    widths, steps : one for each step. gamma : p, or empty. kept : a row for each step, which receives w, or no rows.
+    w (p), g (p) : read and written; q (n), scratch (scratch_size) : written. Returns (loss, smoothed penalty) at the end.
+    """
+    cdef const Problem* P = problem_of(capsule)
+    cdef Py_ssize_t n = n_samples(&P.X), p = n_features(&P.X), count = steps.shape[0], k
+    cdef Smoothing S = smoothing_of(kind, 1.0, gamma, p)
+    cdef bint keep = kept.shape[0] > 0
+    cdef double loss = 0.0, penalty = 0.0
+    expect(widths.shape[0], count, "widths")
+    expect(w.shape[0], p, "w")
+    expect(q.shape[0], n, "q")
+    expect(g.shape[0], p, "g")
+    expect(scratch.shape[0], sums_size(&P.X, P.n_threads), "scratch")
+    if keep and (kept.shape[0] < count or kept.shape[1] != p or p == 0):
+        raise ValueError("kept must be a row of n_features numbers for each step, or none")
+    with nogil:
+        for k in range(count):
+            S.width = widths[k]
+            step_down(P, steps[k], address(g), target(w), &kept[k, 0] if keep else NULL)
+            loss = smooth_sweep(P, &S, address(w), target(q), target(g), target(scratch), &penalty)
+    return loss, penalty
 
 
 def scratch_size(object matrix, int n_threads):

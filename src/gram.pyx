@@ -10,11 +10,12 @@ float64). X is read once, and each pair of new columns is multiplied once: G is 
 
 from libc.math cimport sqrt
 from libc.stdint cimport int32_t
-from scipy.linalg.cython_blas cimport dgemm, dsyrk, sgemm, ssyrk
+from scipy.linalg.cython_blas cimport ddot, dgemm, dsymv, dsyrk, sgemm, ssyrk
 
 from matrix cimport MatrixView, entry_index, entry_value, n_features, n_samples, part_begin, slice_start
 from passes cimport clear, stored_entries, sum_parts
-from problem cimport Problem, problem_of
+from problem cimport Problem, descend as step_down, problem_of
+from smoothing cimport Smoothing, slopes, smoothing_of
 from team cimport run
 
 ctypedef fused real:
@@ -411,3 +412,36 @@ cdef void multiply(const Panel* job, real* panel, real* part, Py_ssize_t begin, 
         row = job.G + (left + a) * job.stride
         for b in range(left + a + 1):
             row[b] += target[a * size + b]
+
+
+def descend(object capsule, const double[:, ::1] G, const double[::1] product, int kind, const double[::1] widths,
+            const double[::1] gamma, const double[::1] steps, double[::1] w, double[::1] g, double[:, ::1] kept):
+    """For each step: w <- P(w - step g), then g = G w - product + the slope of the smoothed penalty there.
+
+    G : p x p, the Gram matrix of all columns; product : p, X's (y - mean of y) (read). widths, steps : one for each
+    step; without any, g is made at w, at width[0]. The others as in `gradient.descend`.
+    Returns (1/2 w'(G w - 2 product), smoothed penalty) at the end.
+    """
+    cdef const Problem* P = problem_of(capsule)
+    cdef Py_ssize_t p = n_features(&P.X), count = steps.shape[0], k, j
+    cdef Smoothing S = smoothing_of(kind, 1.0, gamma, p)
+    cdef bint keep = kept.shape[0] > 0
+    cdef double inner = 0.0, penalty = 0.0, one = 1.0, minus = -1.0
+    cdef int size = <int> p, unit = 1
+    if G.shape[0] != p or G.shape[1] != p or product.shape[0] != p or w.shape[0] != p or g.shape[0] != p or p == 0 \
+            or widths.shape[0] < max(count, 1):
+        raise ValueError("every array must have its stated shape")
+    if keep and (kept.shape[0] < count or kept.shape[1] != p):
+        raise ValueError("kept must be a row of n_features numbers for each step, or none")
+    with nogil:
+        for k in range(max(count, 1)):
+            S.width = widths[k]
+            if count > 0:
+                step_down(P, steps[k], &g[0], &w[0], &kept[k, 0] if keep else NULL)
+            for j in range(p):
+                g[j] = product[j]
+            dsymv("U", &size, &one, <double*> &G[0, 0], &size, &w[0], &unit, &minus, &g[0], &unit)
+            if k + 1 >= count:
+                inner = ddot(&size, &w[0], &unit, &g[0], &unit) - ddot(&size, &w[0], &unit, <double*> &product[0], &unit)
+            penalty = slopes(&S, &P.penalty, &w[0], &g[0], True, p)
+    return 0.5 * inner, penalty

@@ -12,13 +12,18 @@ A Problem is made by `check.pack_problem` alone, from storage that it has verifi
 
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memcpy
 
-from matrix cimport (MatrixView, dense_axpy4, dense_dot4, entry_index, entry_value, n_features, n_samples,
-                     part_begin, slice_axpy, slice_dot, slice_start)
+from matrix cimport (MatrixView, dense_axpy4, dense_dot4, entry_index, entry_value, fetches_ahead, n_features,
+                     n_samples, part_begin, slice_axpy, slice_dot, slice_start)
 from passes cimport MOST_PARTS, axpys, clear, dots, stored_entries, sum_parts
 from penalty cimport Penalty
 from smoothing cimport Smoothing, slopes
 from team cimport Team, range_begin, range_parts, run
+
+cdef extern from "prox.h" nogil:
+    void clip "l1fast_clip"(double* w, const double* lower, const double* upper, Py_ssize_t n)
+    void add "l1fast_axpy_d"(double a, const double* x, double* v, Py_ssize_t n)
 
 cdef extern from "sweep.h" nogil:
     double gradient_rows_fi "l1fast_gradient_rows_fi"(
@@ -96,14 +101,14 @@ cdef inline double gradient_of_dense_rows(const Problem* P, const double* w, dou
     """The same for dense rows, by fours; the next four are fetched while these are added up."""
     cdef double prediction[4]
     cdef Py_ssize_t four[4]
-    cdef Py_ssize_t i = first, k
+    cdef Py_ssize_t i = first, k, ahead = fetches_ahead(&P.X)
     cdef double loss2 = 0.0
     while i + 4 <= last:
         dense_dot4(&P.X, i, w, prediction, 0)
         for k in range(4):
             four[k] = i + k
             loss2 += residual_entry(P, i + k, prediction[k] + b, q)
-        dense_axpy4(&P.X, four, q + i, 0, P.X.length, g, 4 if i + 8 <= last else 0)
+        dense_axpy4(&P.X, four, q + i, 0, P.X.length, g, ahead if i + 8 <= last else 0)
         i += 4
     while i < last:
         loss2 += residual_entry(P, i, slice_dot(&P.X, i, w) + b, q)
@@ -175,6 +180,17 @@ cdef inline double smooth_gradient(const Problem* P, const Smoothing* S, const d
             loss2 = 0.0
     penalty[0] = job.penalty
     return 0.5 * loss2
+
+
+cdef inline void descend(const Problem* P, double step, const double* g, double* w, double* kept) noexcept nogil:
+    """w <- w - step g, moved into the bounds, and copied to kept unless that is NULL; n_features numbers each."""
+    cdef const Penalty* penalty = &P.penalty
+    cdef Py_ssize_t p = n_features(&P.X)
+    add(-step, g, w, p)
+    if penalty.lower != NULL:
+        clip(w, penalty.lower, penalty.upper, p)
+    if kept != NULL:
+        memcpy(kept, w, p * sizeof(double))
 
 
 cdef inline void rows_part(void* context, Py_ssize_t part) noexcept nogil:

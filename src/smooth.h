@@ -51,7 +51,6 @@ typedef struct {
     slope = norm > 0.0 ? copysign(pow(v * a / norm, width), u) : 0.0;
 
 /* The loop over from <= j < to for the kind of s, with v, u = AT, a, value and slope at hand in DO. */
-enum { L1FAST_BLOCK = 128 };
 #define L1FAST_KIND(KIND, AT, DO)                                                                                    \
     case L1FAST_##KIND:                                                                                              \
         for (ptrdiff_t j = from; j < to; j++) {                                                                      \
@@ -77,22 +76,6 @@ enum { L1FAST_BLOCK = 128 };
     (void)inverse;                                                                                                   \
     (void)norm;                                                                                                      \
     (void)gamma;
-
-/* total[k] += the terms k, k + LANES, ...; the rest that fills no vector goes to the first ones. */
-static inline void l1fast_add_terms(const double *restrict term, ptrdiff_t n, double *restrict total)
-{
-    ptrdiff_t k = 0;
-#if defined(__GNUC__)
-    l1fast_lanes sum, next;
-    L1FAST_LOAD_d(sum, total);
-    for (; k + L1FAST_LANES <= n; k += L1FAST_LANES) {
-        L1FAST_LOAD_d(next, term + k);
-        sum += next;
-    }
-    memcpy(total, &sum, sizeof(sum));
-#endif
-    for (; k < n; k++) total[k % L1FAST_LANES] += term[k];
-}
 
 /* out[j] = (add ? out[j] : 0) + v_j (lam phi'(w_j) + l2 w_j);   returns sum_j v_j (lam phi(w_j) + l2/2 w_j^2). */
 L1FAST_MAYBE_UNUSED L1FAST_CLONES static double l1fast_slopes(

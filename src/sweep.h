@@ -18,6 +18,8 @@
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12 && defined(__x86_64__) && defined(__gnu_linux__) \
     && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 #define L1FAST_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
+#define L1FAST_WIDE __attribute__((target("avx2,fma"))) /* where l1fast_has_wide() */
+#define l1fast_has_wide() (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
 #else
 #define L1FAST_CLONES
 #endif
@@ -73,6 +75,30 @@ typedef struct { double lane[L1FAST_LANES]; } l1fast_lanes;
         L1FAST_LOAD_##NAME(a, x3 + (i));                                                                             \
         L1FAST_MULTIPLY_ADD(s3, a, b);                                                                               \
     } while (0)
+
+/* One line of cache of axpy4, from place i on. Float is left to the compiler, which has wider vectors for it. */
+#define L1FAST_AXPY_LINE_f(i)                                                                                        \
+    for (ptrdiff_t k_ = (i); k_ < (i) + LINE; k_++)                                                                  \
+        v[k_] += (a0 * (double)x0[k_] + a1 * (double)x1[k_]) + (a2 * (double)x2[k_] + a3 * (double)x3[k_])
+#if defined(__GNUC__)
+#define L1FAST_AXPY_LINE_d(i)                                                                                        \
+    for (ptrdiff_t k_ = (i); k_ < (i) + LINE; k_ += L1FAST_LANES) {                                                  \
+        l1fast_lanes x_, near_, far_, sum_;                                                                          \
+        L1FAST_LOAD_d(x_, x0 + k_);                                                                                  \
+        near_ = a0 * x_;                                                                                             \
+        L1FAST_LOAD_d(x_, x1 + k_);                                                                                  \
+        near_ += a1 * x_;                                                                                            \
+        L1FAST_LOAD_d(x_, x2 + k_);                                                                                  \
+        far_ = a2 * x_;                                                                                              \
+        L1FAST_LOAD_d(x_, x3 + k_);                                                                                  \
+        far_ += a3 * x_;                                                                                             \
+        L1FAST_LOAD_d(sum_, v + k_);                                                                                 \
+        sum_ += near_ + far_;                                                                                        \
+        memcpy(v + k_, &sum_, sizeof(sum_));                                                                         \
+    }
+#else
+#define L1FAST_AXPY_LINE_d(i) L1FAST_AXPY_LINE_f(i)
+#endif
 
 /* Dense slices. dot: x'v.  axpy: v += a x.  dot4, axpy4: four slices at once, so that v is read once for all.
  * These also fetch what lies ahead of each slice, when that is what the caller reads next: the processor's own
@@ -147,8 +173,7 @@ l1fast_lanes s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0}, a, b;                      
                 L1FAST_PREFETCH(x1 + i + ahead);                                                                     \
                 L1FAST_PREFETCH(x2 + i + ahead);                                                                     \
                 L1FAST_PREFETCH(x3 + i + ahead);                                                                     \
-                for (ptrdiff_t k = i; k < i + LINE; k++)                                                             \
-                    v[k] += (a0 * (double)x0[k] + a1 * (double)x1[k]) + (a2 * (double)x2[k] + a3 * (double)x3[k]);   \
+                L1FAST_AXPY_LINE_##NAME(i);                                                                          \
             }                                                                                                        \
         for (; i < n; i++)                                                                                           \
             v[i] += (a0 * (double)x0[i] + a1 * (double)x1[i]) + (a2 * (double)x2[i] + a3 * (double)x3[i]);           \
@@ -166,6 +191,26 @@ L1FAST_MAYBE_UNUSED L1FAST_CLONES static double l1fast_largest(const double *res
     }
     memcpy(&largest, &most, sizeof(largest));
     return largest;
+}
+
+/* Loops whose terms are to be added up run over blocks: first the terms, in vector instructions, choices included, then
+ * their sum in LANES partial sums, so that the order of the additions is fixed. */
+enum { L1FAST_BLOCK = 128 };
+
+/* total[k] += the terms k, k + LANES, ...; the rest that fills no vector goes to the first ones. */
+static inline void l1fast_add_terms(const double *restrict term, ptrdiff_t n, double *restrict total)
+{
+    ptrdiff_t k = 0;
+#if defined(__GNUC__)
+    l1fast_lanes sum, next;
+    L1FAST_LOAD_d(sum, total);
+    for (; k + L1FAST_LANES <= n; k += L1FAST_LANES) {
+        L1FAST_LOAD_d(next, term + k);
+        sum += next;
+    }
+    memcpy(total, &sum, sizeof(sum));
+#endif
+    for (; k < n; k++) total[k % L1FAST_LANES] += term[k];
 }
 
 /* Weighted squares about a centre, for column norms. square_slice: sum_i s[i] (x[i] - m)^2 of one column.
@@ -221,20 +266,34 @@ L1FAST_DENSE_SQUARES(double, d)
     {                                                                                                                \
         double loss2 = 0.0;                                                                                          \
         ptrdiff_t i = first, begin = L1FAST_START(starts, wide_starts, first);                                       \
+        if (runs) return L1FAST_RUNS_OF(NAME)(x, index, starts, wide_starts, first, last, w, b, y, s, q, g);         \
         x += begin;                                                                                                  \
         index += begin;                                                                                              \
         while (i < last) {                                                                                           \
-            const ptrdiff_t end = L1FAST_START(starts, wide_starts, i + 1), length = end - begin;                    \
+            const ptrdiff_t stop = i + 1, end = L1FAST_START(starts, wide_starts, stop), length = end - begin;       \
+            L1FAST_GRADIENT_ROW(length)                                                                              \
+            begin = end;                                                                                             \
+        }                                                                                                            \
+        return loss2;                                                                                                \
+    }
+/* The same over rows of which many in a row are equally long. */
+#define L1FAST_GRADIENT_RUNS(REAL, INDEX, NAME, RUN)                                                                 \
+    L1FAST_MAYBE_UNUSED L1FAST_NOINLINE static double NAME(                                                          \
+        const REAL *restrict x, const INDEX *restrict index, const void *starts, int wide_starts, ptrdiff_t first,   \
+        ptrdiff_t last, const double *restrict w, double b, const double *restrict y, const double *restrict s,      \
+        double *restrict q, double *restrict g)                                                                      \
+    {                                                                                                                \
+        double loss2 = 0.0;                                                                                          \
+        ptrdiff_t i = first, begin = L1FAST_START(starts, wide_starts, first);                                       \
+        x += begin;                                                                                                  \
+        index += begin;                                                                                              \
+        while (i < last) {                                                                                           \
+            const ptrdiff_t length = L1FAST_START(starts, wide_starts, i + 1) - begin;                               \
             ptrdiff_t stop = i + 1;                                                                                  \
-            if (!runs) {                                                                                             \
-                L1FAST_GRADIENT_ROW(length)                                                                          \
-                begin = end;                                                                                         \
-                continue;                                                                                            \
-            }                                                                                                        \
             while (stop < last && L1FAST_START(starts, wide_starts, stop + 1)                                        \
                                    - L1FAST_START(starts, wide_starts, stop) == length) stop++;                      \
             begin = L1FAST_START(starts, wide_starts, stop);                                                         \
-            L1FAST_BY_LENGTH(L1FAST_GRADIENT_RUN, length)                                                            \
+            L1FAST_BY_LENGTH(RUN, length)                                                                            \
         }                                                                                                            \
         return loss2;                                                                                                \
     }
@@ -263,6 +322,38 @@ L1FAST_DENSE_SQUARES(double, d)
         for (ptrdiff_t e = (LENGTH); e < 2 * (LENGTH); e++) g[index[e]] += qu * (double)x[e];                        \
     }                                                                                                                \
     L1FAST_GRADIENT_ROW(LENGTH)
+
+/* One at a time, with the products of LANES entries at a time: where the processor has vectors of four doubles, 5 to 15 %
+ * faster than two rows at a time (measured on text). */
+#define L1FAST_WIDE_GRADIENT_RUN(KIND, LENGTH)                                                                       \
+    for (; i < stop; i++, x += (LENGTH), index += (LENGTH)) {                                                        \
+        l1fast_lanes sum = {0}, a, at;                                                                               \
+        double error = b - y[i], qi;                                                                                 \
+        ptrdiff_t e = 0;                                                                                             \
+        for (; e + L1FAST_LANES <= (LENGTH); e += L1FAST_LANES) {                                                    \
+            at = (l1fast_lanes){w[index[e]], w[index[e + 1]], w[index[e + 2]], w[index[e + 3]]};                     \
+            L1FAST_LOAD_##KIND(a, x + e);                                                                            \
+            sum += a * at;                                                                                           \
+        }                                                                                                            \
+        for (; e < (LENGTH); e++) error += (double)x[e] * w[index[e]];                                               \
+        error += L1FAST_ADD_LANES(sum);                                                                              \
+        qi = s ? s[i] * error : error;                                                                               \
+        q[i] = qi;                                                                                                   \
+        loss2 += qi * error;                                                                                         \
+        for (e = 0; e + L1FAST_LANES <= (LENGTH); e += L1FAST_LANES) {                                               \
+            L1FAST_LOAD_##KIND(a, x + e);                                                                            \
+            a *= qi;                                                                                                 \
+            for (int k = 0; k < L1FAST_LANES; k++) g[index[e + k]] += a[k];                                          \
+        }                                                                                                            \
+        for (; e < (LENGTH); e++) g[index[e]] += qi * (double)x[e];                                                  \
+    }
+#define L1FAST_WIDE_GRADIENT_RUN_f(LENGTH) L1FAST_WIDE_GRADIENT_RUN(f, LENGTH)
+#define L1FAST_WIDE_GRADIENT_RUN_d(LENGTH) L1FAST_WIDE_GRADIENT_RUN(d, LENGTH)
+#if defined(L1FAST_WIDE)
+#define L1FAST_RUNS_OF(NAME) (l1fast_has_wide() ? l1fast_wide_gradient_runs_##NAME : l1fast_gradient_runs_##NAME)
+#else
+#define L1FAST_RUNS_OF(NAME) l1fast_gradient_runs_##NAME
+#endif
 
 /* A loop over rows of equal length, made for each short length: the processor never guesses the end of a row wrongly. */
 #define L1FAST_BY_LENGTH(RUN, length)                                                                                \
@@ -345,6 +436,16 @@ L1FAST_DENSE_SQUARES(double, d)
         }                                                                                                            \
     }
 
+L1FAST_GRADIENT_RUNS(float, int32_t, l1fast_gradient_runs_fi, L1FAST_GRADIENT_RUN)
+L1FAST_GRADIENT_RUNS(float, int64_t, l1fast_gradient_runs_fl, L1FAST_GRADIENT_RUN)
+L1FAST_GRADIENT_RUNS(double, int32_t, l1fast_gradient_runs_di, L1FAST_GRADIENT_RUN)
+L1FAST_GRADIENT_RUNS(double, int64_t, l1fast_gradient_runs_dl, L1FAST_GRADIENT_RUN)
+#if defined(L1FAST_WIDE)
+L1FAST_WIDE L1FAST_GRADIENT_RUNS(float, int32_t, l1fast_wide_gradient_runs_fi, L1FAST_WIDE_GRADIENT_RUN_f)
+L1FAST_WIDE L1FAST_GRADIENT_RUNS(float, int64_t, l1fast_wide_gradient_runs_fl, L1FAST_WIDE_GRADIENT_RUN_f)
+L1FAST_WIDE L1FAST_GRADIENT_RUNS(double, int32_t, l1fast_wide_gradient_runs_di, L1FAST_WIDE_GRADIENT_RUN_d)
+L1FAST_WIDE L1FAST_GRADIENT_RUNS(double, int64_t, l1fast_wide_gradient_runs_dl, L1FAST_WIDE_GRADIENT_RUN_d)
+#endif
 L1FAST_SPARSE(float, int32_t, fi)
 L1FAST_SPARSE(float, int64_t, fl)
 L1FAST_SPARSE(double, int32_t, di)

@@ -310,8 +310,8 @@ def test_certify_is_not_spoilt_by_bounds_far_away(width, option):
         _, g, loss = made.state(w)
         unbounded = gradient.certify(made.capsule, w, g, loss)
         found = gradient.certify(bounded.capsule, w, g, loss)
-        assert found[1] <= unbounded[1]
-        assert (found[0], found[3]) == (unbounded[0], unbounded[3])
+        assert found[1] <= unbounded[1] + 1e-15 * made.truth.scale()  # summed in another order
+        assert (found[0], found[3]) == pytest.approx((unbounded[0], unbounded[3]), rel=1e-12)
 
 
 # ---------------------------------------------------------------- gram

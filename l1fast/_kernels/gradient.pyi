@@ -29,6 +29,18 @@ def slopes(
     w: NDArray[np.float64],
     out: NDArray[np.float64],
 ) -> float: ...
+def descend(
+    capsule: object,
+    kind: int,
+    widths: NDArray[np.float64],
+    gamma: NDArray[np.float64],
+    steps: NDArray[np.float64],
+    w: NDArray[np.float64],
+    q: NDArray[np.float64],
+    g: NDArray[np.float64],
+    scratch: NDArray[np.float64],
+    kept: NDArray[np.float64],
+) -> tuple[float, float]: ...
 def certify(
     capsule: object, w: NDArray[np.float64], g: NDArray[np.float64], loss: float
 ) -> tuple[float, float, float, float]: ...

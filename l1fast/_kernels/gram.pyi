@@ -22,3 +22,15 @@ def extend_dense(
     first: int,
     last: int,
 ) -> None: ...
+def descend(
+    capsule: object,
+    G: NDArray[np.float64],
+    product: NDArray[np.float64],
+    kind: int,
+    widths: NDArray[np.float64],
+    gamma: NDArray[np.float64],
+    steps: NDArray[np.float64],
+    w: NDArray[np.float64],
+    g: NDArray[np.float64],
+    kept: NDArray[np.float64],
+) -> tuple[float, float]: ...
