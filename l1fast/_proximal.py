@@ -77,14 +77,18 @@ class Loop:
         stage: Stage | None = None,
     ) -> None:
         """Run from vectors[0] until a check, the stage or max_iter says stop. curvature : that of the smoothing."""
-        problem, first = self.problem, self.done
+        problem, first, least = self.problem, self.done, np.inf
 
         def check(iteration: int, objective: float, gap: float, w: Vector, g: Vector) -> bool:
+            nonlocal least
             w, g = np.asarray(w), np.asarray(g)  # memoryviews
+            over = stage is not None and stage.over(gap, w, g)
+            if stage is not None and stage.left < least:  # the smoothed problem moves on, whatever the true gap does
+                least, self.progress = stage.left, first + iteration
             if self.watch(first + iteration, objective, gap, w):
                 return True
-            self.over = stage is not None and stage.over(gap, w, g)
-            return self.over
+            self.over = over
+            return over
 
         self.over = False
         self.done += fista.iterate(
@@ -197,7 +201,10 @@ class AcceleratedGradient:
     def run(
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
     ) -> Outcome:
-        """Iterate `_kernels.fista` with one smoothing after the other; the iterate with the smallest gap is kept."""
+        """Iterate `_kernels.fista` with one smoothing after the other.
+
+        The iterate with the smallest gap is kept, but where the last smoothed problem is solved: then its solution.
+        """
         loop = Loop(problem, start, self.step, monitor)
         strength = problem.penalty.lam * problem.largest_weight
         for smoothing, last in stages(problem, self.penalty, self.continuation, monitor.target, loop.lipschitz):
@@ -211,6 +218,7 @@ class AcceleratedGradient:
                 break
         else:
             monitor.status = Status.SMOOTHED
+            return Outcome(loop.vectors[0].copy(), loop.done, loop.done)
         return Outcome(loop.best, loop.done, loop.done)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from l1fast import penalties
 
 if TYPE_CHECKING:
+    from l1fast._penalties import ElasticNet
     from l1fast._problem import Problem
 
 Vector = NDArray[np.float64]
@@ -82,6 +83,26 @@ class Smoothing:
         return np.inf
 
 
+    @property
+    def slack(self) -> float:
+        """phi(u) >= |u| - slack for every u."""
+        return 0.5 / float(self.gamma.min()) if self.gamma.size else self.width
+
+    def cost(self, penalty: ElasticNet, g: Vector) -> float:
+        """The gap that this smoothing leaves where g is the gradient of the datafit at its minimiser, without l2.
+
+        There |g_j| = lam v_j phi'(|w_j|) = lam v_j r, so that |w_j| = mu r (Huber) or eps r / sqrt(1 - r^2), and the gap
+        is lam sum_j v_j |w_j| (1 - r). 0 for a kind without such a formula.
+        """
+        if self.kind not in ("huber", "pseudo_huber") or penalty.lam == 0.0:
+            return 0.0
+        pull = penalty.pull(-g)
+        limit = penalty.lam if penalty.weights is None else penalty.lam * penalty.weights
+        r = np.minimum(np.divide(pull, limit, out=np.ones_like(pull), where=limit > 0.0), 1.0)
+        each = r * (1.0 - r) if self.kind == "huber" else r * np.sqrt((1.0 - r) / (1.0 + r))
+        return self.width * float((limit * each).sum())
+
+
 Smooth = Literal["huber", "pseudo_huber"] | penalties.Penalty
 """What the settings of a solver take: a name, whose width follows from tol, or a smooth penalty with a width."""
 
@@ -126,7 +147,7 @@ def stages(
 
     target : absolute gap; curvature : of the datafit, ||X||^2.
     """
-    total = float(problem.shape[1] if problem.penalty.weights is None else problem.penalty.weights.sum())
+    total = problem.total_weight
     strength = problem.penalty.lam * problem.largest_weight
     if isinstance(penalty, str):
         wanted = Smoothing(penalty)
@@ -150,23 +171,46 @@ def stages(
 
 
 class Stage:
-    """Whether one smoothing has given what it can."""
+    """Whether one smoothing has given what it can.
+
+    Attributes
+    ----------
+    left : float
+        What the smoothed problem still lacked at the last call, at most.
+    """
 
     def __init__(self, problem: Problem, smoothing: Smoothing, last: bool, target: float) -> None:
         self.problem, self.smoothing, self.last, self.target = problem, smoothing, last, target
-        self.slopes = np.empty(problem.shape[1])
+        self.slopes, self.left = np.empty(problem.shape[1]), np.inf
 
     def over(self, gap: float, w: Vector, g: Vector) -> bool:
         """Whether to go on to a narrower one, or, for the last, whether it is solved to the target.
 
-        g : the gradient of the datafit at w. By convexity F_s(w) - min F_s <= max|grad F_s| ||w - w*||_1, and no minimiser
-        is longer than F(0) / lam where every weight is 1.
+        g : the gradient of the datafit at w. What the smoothing will cost is told by w and, as if it were that of a
+        minimiser, by g: a start from a solution is far from the minimiser of a wide smoothing, and should not go there.
         """
-        problem = self.problem
+        problem, penalty = self.problem, self.problem.penalty
         problem.slopes(self.smoothing, w, self.slopes)
-        if not self.last and gap <= DONE * problem.smoothing_gap(w, self.slopes):
+        self.left = self.lack(w, penalty.remaining(w, self.slopes + g))
+        if penalty.lam * problem.largest_weight == 0.0:  # nothing is smoothed: the true gap decides
+            return False
+        cost = max(problem.smoothing_gap(w, self.slopes), self.smoothing.cost(penalty, g))
+        if not self.last and gap <= DONE * cost:
             return True
-        lam = problem.penalty.lam
-        reach = float(np.abs(w).sum()) + (problem.scale / lam if lam > 0.0 else 0.0)
-        left = problem.penalty.remaining(w, self.slopes + g)
-        return float(np.abs(left).max(initial=0.0)) * reach <= (self.target if self.last else SHARE * gap)
+        return self.left <= (self.target if self.last else SHARE * gap)
+
+    def lack(self, w: Vector, gradient: Vector) -> float:
+        """A bound on F_s(w) - min F_s from the gradient that the bounds leave, by convexity.
+
+        |gradient'(w - w*)| <= max_j |gradient_j| / v_j sum_j v_j (|w_j| + |w*_j|), and lam sum_j v_j (|w*_j| - width) <=
+        F_s(w*) <= F(0). For an unpenalised coefficient gradient_j^2 / norm2_j, about what it can gain, stands in.
+        """
+        problem, weights = self.problem, self.problem.penalty.weights
+        steepness, size, lam, rest = np.abs(gradient), np.abs(w), problem.penalty.lam, 0.0
+        if weights is not None:
+            free = (weights == 0.0) & (problem.norm2 > 0.0)
+            rest = float((steepness[free] ** 2 / problem.norm2[free]).sum())
+            steepness = np.divide(steepness, weights, out=np.zeros_like(steepness), where=weights > 0.0)
+            size *= weights
+        length = float(size.sum()) + (problem.scale / lam if lam > 0.0 else 0.0) + self.smoothing.slack * problem.total_weight
+        return float(steepness.max(initial=0.0)) * length + rest
