@@ -34,10 +34,13 @@ typedef struct {
 /* phi and its slope at u, in the names value and slope; s: the smoothing, a = |u|, v: the weight of the coefficient. */
 #define L1FAST_PHI_ABS value = a; slope = a > 0.0 ? copysign(1.0, u) : 0.0;
 #define L1FAST_PHI_HUBER                                                                                             \
-    slope = u * inverse;                                                                                             \
-    slope = slope > 1.0 ? 1.0 : slope < -1.0 ? -1.0 : slope;                                                         \
+    slope = a * inverse;                                                                                             \
+    slope = copysign(a > width ? 1.0 : slope, u);                                                                    \
     value = slope * (u - 0.5 * width * slope);
-#define L1FAST_PHI_PSEUDO_HUBER value = sqrt(u * u + width * width); slope = u / value;
+#define L1FAST_PHI_PSEUDO_HUBER /* scaled by the larger one: no square over- or underflows */                         \
+    slope = a > width ? width / a : a * inverse;                                                                     \
+    value = (a > width ? a : width) * sqrt(1.0 + slope * slope);                                                     \
+    slope = u / value;
 #define L1FAST_PHI_QUADRATIC slope = (gamma ? gamma[j] : inverse) * u; value = 0.5 * slope * u;
 #define L1FAST_PHI_POWER                                                                                             \
     slope = pow(a, width);                                                                                           \
