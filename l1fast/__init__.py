@@ -13,7 +13,12 @@ except ImportError as error:  # a source tree, or a build for another Python
         f"it from its own source folder ({error})"
     ) from error
 
+from l1fast import penalties
+from l1fast._compare import Comparison, ComparisonRow, compare
+from l1fast._descent import HuberDescent, Subgradient
 from l1fast._homotopy import Homotopy
+from l1fast._irls import IRLS
+from l1fast._lbfgs import LBFGS
 from l1fast._path import path
 from l1fast._prox import soft_threshold
 from l1fast._proximal import FISTA, ISTA, AcceleratedGradient, Gradient
@@ -26,17 +31,27 @@ del _check
 __all__ = [
     "CD",
     "FISTA",
+    "IRLS",
     "ISTA",
+    "LBFGS",
+    "AcceleratedGradient",
+    "Comparison",
+    "ComparisonRow",
     "ConvergenceWarning",
+    "Gradient",
     "History",
     "Homotopy",
+    "HuberDescent",
     "PathResult",
     "PathState",
     "Result",
     "State",
     "Status",
+    "Subgradient",
+    "compare",
     "lam_max",
     "path",
+    "penalties",
     "soft_threshold",
     "solve",
 ]

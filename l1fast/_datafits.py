@@ -55,6 +55,11 @@ class LeastSquares:
         return self.centred if self.sample_weight is None else self.sample_weight * self.centred
 
     @cached_property
+    def root(self) -> Vector:
+        """sqrt(s)."""
+        return np.ones(len(self.y)) if self.sample_weight is None else np.sqrt(self.sample_weight)
+
+    @cached_property
     def null_loss(self) -> float:
         """The loss of the best constant prediction: 1/2 ||y||^2 without an intercept."""
         return 0.5 * float(self.centred @ self.weighted)

@@ -108,11 +108,26 @@ class Design:
         matrix = self._container()[:, chosen]
         return checked(read_storage(matrix.tocsr() if self.sparse and self.by_rows else matrix))
 
-    def share(self, chosen: NDArray[np.intp]) -> float:
-        """The part of the stored entries that lies in the chosen columns; X by columns, or dense."""
+    @property
+    def even(self) -> bool:
+        """Whether rows of equal length follow one another, mostly, as in every dense X."""
         if self.storage.starts is None:
-            return len(chosen) / self.shape[1]
-        return float(np.diff(self.storage.starts)[chosen].sum()) / max(1, self.n_entries)
+            return True
+        return self.by_rows and check.in_runs(self.view)
+
+    def share(self, chosen: NDArray[np.intp]) -> float:
+        """The part of the stored entries that lies in the chosen columns."""
+        return float(self.column_entries[chosen].sum()) / max(1, self.n_entries)
+
+    @cached_property
+    def column_entries(self) -> NDArray[np.intp]:
+        """Stored entries of each column."""
+        n, p = self.shape
+        if self.storage.indices is None or self.storage.starts is None:
+            return np.full(p, n, dtype=np.intp)
+        if self.by_rows:
+            return np.bincount(self.storage.indices[: self.n_entries], minlength=p)
+        return np.diff(self.storage.starts).astype(np.intp)
 
     @cached_property
     def by_columns(self) -> Design:
@@ -126,6 +141,18 @@ class Design:
         else:
             made = Storage(np.asfortranarray(matrix), None, None, self.shape, by_rows=False)
         return checked(replace(made, conversion=join_notes(self.conversion, note)))
+
+    @cached_property
+    def by_length(self) -> tuple[Design, NDArray[np.intp]]:
+        """This design stored by rows in order of their length, and that order of rows: one copy, kept, or itself."""
+        if self.even:
+            return self, np.arange(self.shape[0])
+        matrix = self._container().tocsr()
+        size = np.minimum(np.diff(matrix.indptr), MOST_LENGTHS).astype(np.uint16)  # sorted digit by digit
+        order = np.argsort(size, kind="stable")
+        made = read_storage(matrix[order])
+        note = f"copied to CSR, rows sorted by length ({made.nbytes:,} bytes)"
+        return checked(replace(made, conversion=join_notes(self.conversion, note))), order
 
     def to_array(self) -> Array:
         """X as a dense array: itself when it is one, else a copy."""
@@ -142,6 +169,10 @@ class Design:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return checked, (self.storage,)
+
+
+MOST_LENGTHS = 65535
+"""Rows of at least so many entries count as equally long: what 16 bits hold."""
 
 
 class Moments(NamedTuple):
@@ -183,8 +214,8 @@ def measure_storage(
 
 
 def join_notes(*notes: str) -> str:
-    """Those notes that say something, in one line."""
-    return "; ".join(note for note in notes if note)
+    """What the notes say, each thing once, in one line."""
+    return "; ".join(dict.fromkeys(part for note in notes if note for part in note.split("; ")))
 
 
 def read_storage(X: Any) -> Storage:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from l1fast._design import join_notes
 from l1fast._monitor import Carry, Monitor, Outcome, Vector, check_setting
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Point, Problem
@@ -27,7 +28,8 @@ class Homotopy:
     columns : int
         Columns followed beside the support; twice n_samples when that is more.
     memory_limit : int, optional
-        Bytes that the columns and the factor may take; coordinate descent, held to it too, finishes what needs more.
+        Bytes that the columns and the factor may take, 1e9 unless given; coordinate descent, held to a limit that was
+        given too, finishes what needs more.
 
     Notes
     -----
@@ -53,6 +55,13 @@ class Homotopy:
         """Whether the path is piecewise linear in lam: every coefficient has a kink at 0, and no bound but 0."""
         kinked = penalty.lam > 0.0 and (penalty.weights is None or bool(penalty.weights.all()))
         return kinked and (penalty.lower is None or penalty.upper is None or penalty.positive)
+
+    def room(self, problem: Problem) -> int:
+        """Bytes that the columns of a round and the factor may come to, from a cold start."""
+        n, p = problem.shape
+        count = min(max(self.columns, 2 * n), p)
+        capacity = count if problem.penalty.l2 > 0.0 else min(count, n)
+        return 8 * (count * n + 2 * capacity**2)
 
     def run(
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
@@ -96,7 +105,13 @@ class Homotopy:
                 monitor.offset += iteration
                 outcome = CD(memory_limit=self.memory_limit).run(problem, best, max_iter - iteration, monitor, carry)
                 monitor.offset -= iteration
-                return replace(outcome, n_iter=iteration + outcome.n_iter, n_epochs=steps + outcome.n_epochs)
+                note = f"the path needs more than {path.most:,} bytes: finished by cd" if path.too_large else ""
+                return replace(
+                    outcome,
+                    n_iter=iteration + outcome.n_iter,
+                    n_epochs=steps + outcome.n_epochs,
+                    conversion=join_notes(outcome.conversion, note),
+                )
 
 
 def next_strength(strength: float, lam: float) -> float:
@@ -114,6 +129,10 @@ STALLED_ROUNDS = 4
 MOST_STEPS = 50
 """Breakpoints for each sample, at most; 1 to 8 are usual."""
 
+MOST_BYTES = 1_000_000_000
+"""Bytes that the homotopy takes unless it is told otherwise. What needs more has a thousand samples and more, where
+coordinate descent is the better choice by far."""
+
 PATH_AT_ONCE = 200_000_000
 """Multiply-adds of the homotopy between two looks at clock and signals: below 0.2 s."""
 
@@ -124,7 +143,8 @@ class Path:
     def __init__(self, problem: Problem, start: Vector, beside: int, memory_limit: int | None) -> None:
         self.problem = problem
         self.beside = beside
-        self.most = math.inf if memory_limit is None else memory_limit
+        self.most = MOST_BYTES if memory_limit is None else memory_limit
+        self.too_large = False
         self.useless = (problem.norm2 == 0.0).nonzero()[0]
         self.complete = len(start) - len(self.useless) <= beside
         self.position = np.full(len(start), -1, dtype=np.int32)
@@ -149,7 +169,8 @@ class Path:
         size[self.active] = np.inf
         count = min(m + self.beside, p - len(self.useless))
         capacity = count if penalty.l2 > 0.0 else min(count, n)
-        if 8 * (count * n + 2 * capacity**2) > self.most:  # two factors for a moment when it grows
+        self.too_large = 8 * (count * n + 2 * capacity**2) > self.most  # two factors for a moment when it grows
+        if self.too_large:
             return 0, False
         chosen = np.argpartition(size, p - count)[p - count :]
         outside = size[chosen]

@@ -12,10 +12,11 @@ from typing import ClassVar
 
 import numpy as np
 
+from l1fast._continuation import Smooth, Stage, check_smooth, stages
 from l1fast._monitor import EPS, Carry, Monitor, Outcome, Vector, check_setting
 from l1fast._problem import Problem
 from l1fast._result import Status
-from l1fast._smoothing import Smooth, Smoothing, Stage, check_smooth, stages
+from l1fast._smoothing import Smoothing
 
 ROUND = 50
 """Iterations after which the units are set anew (measured).
@@ -40,11 +41,17 @@ class StageOver(Exception):
 
 
 class Run:
-    """The arrays of one solve, the point that was read last, and the best iterate that the checks saw."""
+    """The arrays of one solve, the point that was read last, and the best iterate that the checks saw.
 
-    def __init__(self, problem: Problem, start: Vector, memory: int, max_iter: int, monitor: Monitor) -> None:
+    any_gap : the last iterate is the one to keep, whatever its gap.
+    """
+
+    def __init__(
+        self, problem: Problem, start: Vector, memory: int, max_iter: int, monitor: Monitor, any_gap: bool
+    ) -> None:
         n, p = problem.shape
-        self.problem, self.memory, self.max_iter, self.monitor = problem, memory, max_iter, monitor
+        self.problem, self.memory, self.max_iter = problem, memory, max_iter
+        self.monitor, self.any_gap = monitor, any_gap
         self.q, self.g, self.scratch = np.empty(n), np.empty(p), problem.scratch()
         self.best, self.best_gap, self.done, self.reads = start, np.inf, 0, 0
         self.w = start
@@ -66,7 +73,7 @@ class Run:
         """What every iterate is asked: keep the best, and stop where the monitor says."""
         certificate = self.problem.certify(self.w, self.g, self.loss)
         self.gap = certificate.gap
-        if self.gap < self.best_gap:
+        if self.gap < self.best_gap or self.any_gap:
             self.best, self.best_gap = self.w, self.gap
         if self.monitor(self.done, certificate.objective, self.gap, self.w) or self.done >= self.max_iter:
             raise Stop
@@ -225,9 +232,9 @@ class LBFGS:
     ) -> Outcome:
         """Minimise one smoothing after the other.
 
-        The iterate with the smallest gap is kept, but where the last smoothed problem is solved: then its solution.
+        Kept is the iterate with the smallest gap; the last, where the penalty is one of its own.
         """
-        run = Run(problem, start, self.memory, max_iter, monitor)
+        run = Run(problem, start, self.memory, max_iter, monitor, any_gap=not isinstance(self.penalty, str))
         curvature = float(problem.norm2.max(initial=0.0))  # of the datafit, at least
         solved = False
         try:
@@ -239,4 +246,4 @@ class LBFGS:
             monitor.status = Status.SMOOTHED if solved else Status.NO_PROGRESS
         except Stop:
             pass
-        return Outcome(run.w if solved else run.best, run.done, run.reads)
+        return Outcome(run.best, run.done, run.reads)

@@ -10,16 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from l1fast._problem import Point, Problem
 from l1fast._result import State, Status
-
-if TYPE_CHECKING:
-    from l1fast._working_set import WorkingSet
 
 Vector = NDArray[np.float64]
 
@@ -36,6 +33,8 @@ class Monitor:
         Absolute gap to reach.
     scale : float
         What the absolute gap is divided by for people.
+    memory_limit : int or None
+        Bytes that copies of X and Gram matrices may take.
     passes : float
         Reads of X so far, counted by the solvers; a read of some columns counts as their share of the entries. The
         check of X is the first.
@@ -50,6 +49,7 @@ class Monitor:
     states: list[State] = field(default_factory=list)
     status: Status = Status.ITERATION_LIMIT
     offset: int = 0
+    memory_limit: int | None = None
     passes: float = 1.0
 
     def __call__(self, iteration: int, objective: float, gap: float, w: Vector) -> bool:
@@ -69,6 +69,10 @@ class Monitor:
         else:
             return False
         return True
+
+    def affords(self, n_bytes: int) -> bool:
+        """Whether so many bytes may be taken."""
+        return self.memory_limit is None or n_bytes <= self.memory_limit
 
     def out_of_time(self) -> bool:
         """Whether the time limit has passed."""
@@ -99,7 +103,7 @@ class Carry:
     """
 
     point: Point | None = None
-    working: WorkingSet | None = None
+    working: Any = None  # a WorkingSet; it stands above this module
 
 
 class Solver(Protocol):
@@ -112,6 +116,15 @@ class Solver(Protocol):
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
     ) -> Outcome:
         """Minimise from start until monitor or max_iter says stop."""
+        ...
+
+
+@runtime_checkable
+class OwnStart(Protocol):
+    """A solver with a starting point of its own."""
+
+    def cold_start(self, problem: Problem, max_iter: int, monitor: Monitor) -> Vector:
+        """Where to start when nothing is said."""
         ...
 
 

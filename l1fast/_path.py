@@ -28,9 +28,9 @@ from l1fast._solve import (
     CURES,
     MOST_ITERATIONS,
     Bounds,
+    cold_start,
     critical_strength,
     make_problem,
-    null_fit,
     read_penalty,
     read_solver,
     run_certified,
@@ -237,7 +237,7 @@ class Walk:
     def step(self, lam: float, last: bool) -> Status:
         """Solve at lam, from the solution at the strength before."""
         problem, monitor = self.problem.with_strength(lam, self.ridge[0] + self.ridge[1] * lam), self.monitor()
-        start = null_fit(problem) if self.w is None else self.w
+        start = cold_start(self.algorithm, problem, self.max_iter, monitor) if self.w is None else self.w
         answer = None
         free = problem.penalty.unpenalised(len(start)).size  # all are at lam = 0; a gradient does not certify that
         if self.compressed is not None and not (last or free or self.max_iter == 0):

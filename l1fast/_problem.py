@@ -6,7 +6,8 @@ F(w, b) = 1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,9 @@ from l1fast._design import Design, Moments
 from l1fast._kernels import check, gradient
 from l1fast._penalties import ElasticNet
 from l1fast._smoothing import Smoothing
+
+if TYPE_CHECKING:
+    from scipy.sparse.linalg import LinearOperator
 
 Vector = NDArray[np.float64]
 
@@ -118,9 +122,38 @@ class Problem:
         """The same problem at another lam, and l2."""
         return self._with(penalty=replace(self.penalty, lam=lam, l2=self.penalty.l2 if l2 is None else l2))
 
+    def restrict(self, features: NDArray[np.intp]) -> Problem:
+        """The same problem over some of the features; their columns are copied."""
+        penalty = self.penalty
+        bounds = (None, None) if penalty.lower is None else penalty.bounds(features)
+        weights = None if penalty.weights is None else penalty.weights[features]
+        return self._with(
+            design=self.design.columns(features),
+            penalty=replace(penalty, weights=weights, lower=bounds[0], upper=bounds[1]),
+            mean=None if self.mean is None else self.mean[features],
+            norm2=self.norm2[features],
+            product=None if self.product is None else self.product[features],
+        )
+
     def by_columns(self) -> Problem:
         """The same problem on a design stored by columns."""
         return self._with(design=self.design.by_columns)
+
+    @cached_property
+    def by_length(self) -> Problem:
+        """The same problem on a copy of a sparse X, stored by rows that are sorted by length; or itself.
+
+        A pass over it takes 0.5 to 0.75 of the time (measured on text): the processor never guesses the end of a row
+        wrongly. The copy itself costs about 20 passes.
+        """
+        design, order = self.design.by_length
+        if design is self.design:
+            return self
+        weight = self.datafit.sample_weight
+        datafit = replace(
+            self.datafit, y=self.datafit.y[order], sample_weight=None if weight is None else weight[order]
+        )
+        return self._with(design=design, datafit=datafit)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -194,6 +227,38 @@ class Problem:
             g -= self.mean * q.sum()
             g[self.norm2 == 0.0] = 0.0
         return g
+
+    def array(self, columns: NDArray[np.intp] | None = None) -> Vector:
+        """sqrt(s) (X - mean), or some columns of it, as a dense copy; exactly 0 for a column that cannot matter."""
+        design = self.design if columns is None else self.design.columns(columns)
+        made = np.array(design.to_array(), dtype=np.float64, order="F")
+        if self.mean is not None:
+            made -= self.mean if columns is None else self.mean[columns]
+        if self.datafit.sample_weight is not None:
+            made *= self.datafit.root[:, None]
+        made[:, (self.norm2 if columns is None else self.norm2[columns]) == 0.0] = 0.0
+        return made
+
+    def operator(self, scale: Vector, columns: NDArray[np.intp] | None = None) -> LinearOperator:
+        """sqrt(s) (X - mean) diag(scale), or some columns of it, to be applied and never formed."""
+        from scipy.sparse.linalg import LinearOperator
+
+        design = self.design if columns is None else self.design.columns(columns)
+        mean = np.zeros(self.shape[1]) if self.mean is None else self.mean
+        mean = mean if columns is None else mean[columns]
+        root, n_threads = self.datafit.root, self.n_threads if columns is None else 1
+
+        def forward(d: Vector) -> Vector:
+            d = scale * np.ravel(d)
+            made: Vector = root * (design.apply(d, n_threads) - mean @ d)
+            return made
+
+        def backward(r: Vector) -> Vector:
+            r = root * np.ravel(r)
+            made: Vector = scale * (design.correlate(r, n_threads) - mean * float(r.sum()))
+            return made
+
+        return LinearOperator((self.shape[0], len(scale)), matvec=forward, rmatvec=backward, dtype=np.float64)
 
     def certify(self, w: Vector, g: Vector, loss: float) -> Certificate:
         """The certificate of w from its gradient and loss."""

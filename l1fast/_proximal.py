@@ -11,11 +11,12 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from l1fast._continuation import Smooth, Stage, check_smooth, stages
 from l1fast._kernels import fista
 from l1fast._monitor import EPS, Carry, Monitor, Outcome, Vector
 from l1fast._problem import Problem
 from l1fast._result import Status
-from l1fast._smoothing import Smooth, Smoothing, Stage, check_smooth, stages
+from l1fast._smoothing import Smoothing
 
 CHECK_WORK = 20_000_000
 """Stored entries visited between two checks of clock, signals and gap, at most: about 20 ms."""
@@ -24,6 +25,9 @@ STALL = 2
 """No better gap or objective while the iterations grew by this factor (and STALL_LEAST): rounding has the last word."""
 
 STALL_LEAST = 1000
+
+SORT_AFTER = 50
+"""Iterations after which the rows of a sparse X are sorted: the copy costs as much time as about 50 save."""
 
 POWER_STEPS = 12
 """Power iterations for the first step constant; the loop itself corrects an estimate that is too low."""
@@ -38,9 +42,12 @@ def check_step(step: object) -> None:
 
 
 class Loop:
-    """The arrays of `_kernels.fista` for one solve, and the best iterate that its checks saw."""
+    """The arrays of `_kernels.fista` for one solve, and the best iterate that its checks saw.
 
-    def __init__(self, problem: Problem, start: Vector, step: Step, monitor: Monitor) -> None:
+    any_gap : the last iterate is the one to keep, whatever its gap.
+    """
+
+    def __init__(self, problem: Problem, start: Vector, step: Step, monitor: Monitor, any_gap: bool = False) -> None:
         n, p = problem.shape
         self.problem, self.monitor, self.adapt = problem, monitor, step == "backtracking"
         self.vectors, self.q, self.scratch = np.empty((6, p)), np.empty(n), problem.scratch()
@@ -51,6 +58,8 @@ class Loop:
         self.lipschitz = min(estimate, self.bound)
         self.best, self.best_gap, self.best_objective = start.copy(), np.inf, np.inf
         self.done = self.progress = 0
+        self.any_gap, self.over, self.least = any_gap, False, np.inf
+        self.sorted, self.conversion = False, ""
         self.read = monitor.passes + steps
 
     def watch(self, iteration: int, objective: float, gap: float, w: Vector) -> bool:
@@ -63,10 +72,22 @@ class Loop:
             monitor.status = Status.NO_PROGRESS
             return True
         self.best_objective = min(self.best_objective, objective)
-        if gap < self.best_gap:
-            self.best_gap = gap
+        if gap < self.best_gap or self.any_gap:
+            self.best_gap = min(gap, self.best_gap)
             self.best[:] = w
         return monitor(iteration, objective, gap, w)
+
+    def sort_rows(self) -> object:
+        """The capsule of the problem with its rows sorted by length, the first time; False where that would not pay."""
+        problem = self.problem
+        if self.sorted or not self.monitor.affords(problem.design.storage.nbytes):
+            return False
+        self.sorted = True
+        made = problem.by_length
+        if made is problem or made.scratch().size > self.scratch.size:
+            return False
+        self.problem, self.conversion = made, made.design.conversion
+        return made.capsule
 
     def iterate(
         self,
@@ -77,22 +98,23 @@ class Loop:
         stage: Stage | None = None,
     ) -> None:
         """Run from vectors[0] until a check, the stage or max_iter says stop. curvature : that of the smoothing."""
-        problem, first, least = self.problem, self.done, np.inf
+        first, design = self.done, self.problem.design
 
-        def check(iteration: int, objective: float, gap: float, w: Vector, g: Vector) -> bool:
-            nonlocal least
-            w, g = np.asarray(w), np.asarray(g)  # memoryviews
-            over = stage is not None and stage.over(gap, w, g)
-            if stage is not None and stage.left < least:  # the smoothed problem moves on, whatever the true gap does
-                least, self.progress = stage.left, first + iteration
-            if self.watch(first + iteration, objective, gap, w):
+        def check(iteration: int, objective: float, gap: float, w: Vector, g: Vector) -> object:
+            w, g, iteration = np.asarray(w), np.asarray(g), first + iteration  # w and g come as memoryviews
+            over = False
+            if stage is not None:
+                over = stage.over(gap, w, g)
+                if stage.left < self.least:
+                    self.least, self.progress = stage.left, iteration
+            if self.watch(iteration, objective, gap, w):
                 return True
             self.over = over
-            return over
+            return over or (iteration >= SORT_AFTER and self.sort_rows())
 
-        self.over = False
+        self.over, self.least = False, np.inf
         self.done += fista.iterate(
-            problem.capsule,
+            self.problem.capsule,
             self.vectors,
             self.q,
             self.scratch,
@@ -102,7 +124,7 @@ class Loop:
             settings.restart,
             self.adapt,
             max_iter - first,
-            max(1, min(10, CHECK_WORK // (problem.design.n_entries + problem.shape[1]))),
+            max(1, min(10, CHECK_WORK // (design.n_entries + design.shape[1]))),
             check,
             None if smoothing is None else smoothing.arguments,
         )
@@ -111,7 +133,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class FISTA:
-    """Accelerated proximal gradient: one read of X an iteration, any storage, no copy.
+    """Accelerated proximal gradient: one read of X an iteration, any storage.
 
     Parameters
     ----------
@@ -123,7 +145,8 @@ class FISTA:
 
     Notes
     -----
-    Memory: 6 n_features + n_samples numbers (and n_features more for each thread).
+    Memory: 6 n_features + n_samples numbers (and n_features more for each thread); after 50 iterations on a sparse X,
+    unless ``memory_limit`` forbids, a copy of X with its rows sorted by length, for passes in half to 3/4 of the time.
     Source: Beck and Teboulle (2009); restart: O'Donoghue and Candes (2015).
     """
 
@@ -142,7 +165,7 @@ class FISTA:
         """Iterate `_kernels.fista`; the iterate with the smallest gap is kept."""
         loop = Loop(problem, start, self.step, monitor)
         loop.iterate(self, max_iter)
-        return Outcome(loop.best, loop.done, loop.done)
+        return Outcome(loop.best, loop.done, loop.done, loop.conversion)
 
 
 @dataclass(frozen=True)
@@ -168,14 +191,15 @@ class AcceleratedGradient:
     Parameters
     ----------
     penalty : {"huber", "pseudo_huber"} or a smooth penalty such as ``l1fast.penalties.Huber(mu)``
-        A name leaves the width to the accuracy asked for: it narrows until the true gap is at most tol. An object stands
-        for itself: the solve ends, at the latest, when its own problem is solved to tol, with the gap that this leaves.
+        A name leaves the width to the accuracy asked for: it narrows until the true gap is at most tol, and the iterate
+        with the smallest gap is returned. An object stands for itself: the solve ends, at the latest, when its own
+        problem is solved to tol, and the last iterate is returned, with the true gap that this leaves.
     continuation : bool
-        Begin with a wide phi, and narrow it as soon as the gap is mostly what the smoothing costs. False: one width from
-        the beginning, for a name the one that is proven to cost at most half of tol.
+        Begin with a wide phi, and narrow it as soon as the gap is mostly what the smoothing costs. False: one width
+        from the beginning, for a name the one that is proven to cost at most half of tol.
     step : {"backtracking", "lipschitz"}
-        1/L with L = ||X||^2 + lam max_j v_j max phi'', the first term estimated by power iteration. "backtracking" lets L
-        fall to the curvature that the steps show; both raise it when a step proves it too small.
+        1/L with L = ||X||^2 + lam max_j v_j max phi'', the first term estimated by power iteration. "backtracking" lets
+        L fall to the curvature that the steps show; both raise it when a step proves it too small.
     restart : bool
         Drop the momentum when it points uphill.
 
@@ -203,9 +227,9 @@ class AcceleratedGradient:
     ) -> Outcome:
         """Iterate `_kernels.fista` with one smoothing after the other.
 
-        The iterate with the smallest gap is kept, but where the last smoothed problem is solved: then its solution.
+        Kept is the iterate with the smallest gap; the last, where the penalty is one of its own.
         """
-        loop = Loop(problem, start, self.step, monitor)
+        loop = Loop(problem, start, self.step, monitor, any_gap=not isinstance(self.penalty, str))
         strength = problem.penalty.lam * problem.largest_weight
         for smoothing, last in stages(problem, self.penalty, self.continuation, monitor.target, loop.lipschitz):
             if smoothing.width <= EPS * np.abs(loop.vectors[0]).max(initial=0.0) and not last:
@@ -218,8 +242,7 @@ class AcceleratedGradient:
                 break
         else:
             monitor.status = Status.SMOOTHED
-            return Outcome(loop.vectors[0].copy(), loop.done, loop.done)
-        return Outcome(loop.best, loop.done, loop.done)
+        return Outcome(loop.best, loop.done, loop.done, loop.conversion)
 
 
 @dataclass(frozen=True)

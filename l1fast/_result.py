@@ -46,7 +46,7 @@ class State:
     support_size : int
         Non-zero coefficients.
     passes : float
-        Reads of X so far, as `Result.n_passes`.
+        Reads of X so far, as ``Result.n_passes``.
     """
 
     iteration: int
@@ -111,10 +111,10 @@ class Result:
         Why the solve ended.
     n_iter : int
         Outer steps (proximal-gradient steps for ista and fista, working sets for cd, stretches of the
-        path for homotopy).
+        path for homotopy, reweighted systems for irls).
     n_epochs : int
-        Passes over the working set (cd); breakpoints of the path (homotopy); equal to the passes over X for ista
-        and fista.
+        Passes over the working set (cd); breakpoints of the path (homotopy); systems and the steps of conjugate
+        gradients within them (irls); equal to the passes over X for ista and fista.
     n_passes : float
         Reads of X, the check and the certificate included: a read of some columns counts as their share of the stored
         entries, an epoch of a working set on columns as one of its members, work on a Gram matrix as none.
@@ -125,7 +125,7 @@ class Result:
     lam, tol : float
         As asked for.
     dual : ndarray of float64, shape (n_samples,)
-        The dual point theta behind `dual_gap`: |x_j' theta| <= lam v_j for every column j without an l2
+        The dual point theta behind ``dual_gap``: |x_j' theta| <= lam v_j for every column j without an l2
         penalty, but on a side where w_j has a bound: there x_j' theta is free and counts in D.
     conversion : str
         What had to be copied or converted before or during the solve; empty when X was used as it is.
@@ -166,6 +166,7 @@ class Result:
 
     def _rows(self) -> list[tuple[str, str]]:
         """The lines of the printed forms."""
+        passes = rounded(self.n_passes)
         rows = [
             ("status", f"{self.status.name.lower()}: {self.status.value}"),
             ("lam", f"{self.lam:.6g}"),
@@ -173,7 +174,7 @@ class Result:
             ("dual_gap", f"{self.dual_gap:.2e} (tol {self.tol:.0e})"),
             ("support", f"{len(self.support)} of {len(self.coef)} features"),
             ("intercept", f"{self.intercept:.6g}"),
-            ("solver", f"{self.solver}, {self.n_iter} iterations, {self.n_epochs} epochs"),
+            ("solver", f"{self.solver}, {self.n_iter} iterations, {self.n_epochs} epochs, {passes} passes"),
             ("reason", self.reason),
             ("seconds", f"{self.seconds:.3g}"),
         ]
@@ -190,6 +191,11 @@ class Result:
             for name, text in self._rows()
         )
         return f"<table><caption>l1fast Result</caption>{lines}</table>"
+
+
+def rounded(passes: float) -> str:
+    """Reads of X in three digits, or whole ones."""
+    return f"{passes:.3g}" if passes < 100.0 else f"{passes:,.0f}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from l1fast import _blas
 from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import Storage, join_notes
 from l1fast._homotopy import Homotopy
-from l1fast._monitor import Carry, Monitor, Outcome, Solver
+from l1fast._irls import IRLS
+from l1fast._monitor import Carry, Monitor, Outcome, OwnStart, Solver
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, ConvergenceWarning, History, Result, Status
@@ -56,6 +57,7 @@ def solve(
     memory_limit: int | None = None,
     callback: Callback | None = None,
     history: bool = False,
+    polish: bool = False,
 ) -> Result:
     """Solve the Lasso or elastic net to a certified duality gap.
 
@@ -71,7 +73,9 @@ def solve(
         L1 strength >= 0, in units of X.T @ y. At `lam_max` and above all penalised coefficients are 0.
     l2 : float
         Strength of the squared penalty >= 0, in units of X.T @ X.
-    solver : {"auto", "cd", "homotopy", "fista", "ista"} or a settings object such as ``FISTA(step="lipschitz")``
+    solver : str or a settings object such as ``FISTA(step="lipschitz")``
+        "auto", "cd", "homotopy", "fista", "ista", "accelerated_gradient", "gradient", "lbfgs", "irls", "huber_descent"
+        or "subgradient".
     tol : float
         Relative duality gap to reach; see ``Result.dual_gap``.
     max_iter : int, optional
@@ -90,7 +94,8 @@ def solve(
         lower <= w <= upper; each a number for all coefficients, an array of shape (n_features,) or None for no bound.
         lower <= 0 <= upper, so that w = 0 stays allowed; -inf and inf stand for no bound. Default: no bounds.
     start : array-like of shape (n_features,), or Result, optional
-        Where to start; default 0. Entries outside the bounds are moved to the bound.
+        Where to start; default 0, for huber_descent the least-norm fit without penalty. Entries outside the bounds are
+        moved to the bound.
     n_threads : int, optional
         Threads at most; small problems use one. Default: the environment variable L1FAST_NUM_THREADS, else
         OMP_NUM_THREADS, else 1 in a thread other than the main one and in a process of multiprocessing, else all
@@ -102,7 +107,11 @@ def solve(
     callback : callable, optional
         Called with a `State` at every check; return True to stop.
     history : bool
-        Keep time, objective and gap of every check in ``Result.history``.
+        Keep time, objective, gap and passes of every check in ``Result.history``.
+    polish : bool
+        Let the solver run to a gap of 1e-4 (or tol, when that is more) at most, for half of ``time_limit``, and finish
+        with coordinate descent to tol from the support that its answer shows. So smoothed solutions get exact zeros.
+        "cd" and "homotopy" have no need of it.
 
     Returns
     -------
@@ -137,7 +146,7 @@ def solve(
     """
     began = time.perf_counter()
     tol = as_number("tol", tol)
-    keep = as_flag("history", history)
+    keep, finish = as_flag("history", history), as_flag("polish", polish)
     memory = None if memory_limit is None else as_count("memory_limit", memory_limit)
     limit = None if time_limit is None else as_number("time_limit", time_limit)
     most = None if max_iter is None else min(as_count("max_iter", max_iter), MOST_ITERATIONS)
@@ -149,16 +158,20 @@ def solve(
     n_features = storage.shape[1]
     penalty = read_penalty(*strengths, penalty_weights, bounds, positive, n_features)
     problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads))
-    w = null_fit(problem) if start is None else _start(start, problem)
     algorithm, reason = wanted or choose(problem, cold=start is None)
     algorithm = within_memory(algorithm, memory)
 
     if problem.trivial:
         reason = "nothing to fit: y or every column of X is constant, or there is no column"
     scale = problem.scale
-    monitor = Monitor(tol * scale, scale, began, limit, callback, keep)
+    monitor = Monitor(tol * scale, scale, began, limit, callback, keep, memory_limit=memory)
     iterations = algorithm.default_max_iter if most is None else most
-    outcome, certificate, dual = run_certified(algorithm, problem, w, iterations, monitor)
+    w = cold_start(algorithm, problem, iterations, monitor) if start is None else _start(start, problem)
+    if finish and not isinstance(algorithm, CD | Homotopy):
+        reason += "; polished by cd"
+        outcome, certificate, dual = run_polished(algorithm, problem, w, iterations, monitor, memory)
+    else:
+        outcome, certificate, dual = run_certified(algorithm, problem, w, iterations, monitor)
     result = Result(
         coef=outcome.coef + 0.0,  # no negative zeros
         intercept=problem.intercept(outcome.coef),
@@ -277,7 +290,7 @@ def read_solver(solver: str | Solver) -> tuple[Solver, str] | None:
 
 def within_memory(algorithm: Solver, memory_limit: int | None) -> Solver:
     """The solver held to memory_limit; those that keep a few vectors need no holding."""
-    if memory_limit is not None and isinstance(algorithm, CD | Homotopy):
+    if memory_limit is not None and isinstance(algorithm, CD | Homotopy | IRLS):
         return replace(algorithm, memory_limit=memory_limit)
     return algorithm
 
@@ -299,8 +312,13 @@ def read_penalty(
     return ElasticNet(lam, l2, checked, *as_bounds(bounds, positive, n_features))
 
 
+def cold_start(algorithm: Solver, problem: Problem, max_iter: int, monitor: Monitor) -> Vector:
+    """Where to start when nothing is said: at the solver's own place, where it has one."""
+    return algorithm.cold_start(problem, max_iter, monitor) if isinstance(algorithm, OwnStart) else null_fit(problem)
+
+
 def null_fit(problem: Problem) -> Vector:
-    """Where to start when nothing is said: 0, with the unpenalised coefficients at their best."""
+    """0, with the unpenalised coefficients at their best."""
     n, p = problem.shape
     w = np.zeros(p)
     free = problem.penalty.unpenalised(p)
@@ -346,6 +364,49 @@ def run_certified(
     elif monitor.status is Status.CONVERGED:
         monitor.status = Status.TIME_LIMIT if monitor.out_of_time() else Status.NO_PROGRESS
     return Outcome(w, monitor.offset, epochs, conversion, iterates=outcome.iterates), certificate, dual
+
+
+def run_polished(
+    algorithm: Solver, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, memory_limit: int | None
+) -> tuple[Outcome, Certificate, Vector]:
+    """Run roughly, then coordinate descent from the support identified, to the target; the better of both answers."""
+    target, limit = monitor.target, monitor.time_limit
+    monitor.target = max(target, POLISH_FROM * monitor.scale)
+    monitor.time_limit = None if limit is None else POLISH_AFTER * limit
+    rough = run_certified(algorithm, problem, start, max_iter, monitor)
+    outcome, certificate, _ = rough
+    monitor.target, monitor.time_limit = target, limit
+    if certificate.gap <= target or monitor.status is Status.INTERRUPTED or monitor.out_of_time():
+        return rough
+    w, shown = np.zeros(problem.shape[1]), identified(problem, problem.at(outcome.coef))
+    w[shown] = outcome.coef[shown]
+    monitor.passes += 1.0
+    monitor.status = Status.ITERATION_LIMIT
+    finisher = within_memory(CD(), memory_limit)
+    fine = run_certified(finisher, problem, w, monitor.offset + finisher.default_max_iter, monitor)
+    best, certificate, dual = fine if fine[1].gap <= certificate.gap else rough
+    made = replace(best, n_iter=fine[0].n_iter, n_epochs=outcome.n_epochs + fine[0].n_epochs, iterates=outcome.iterates)
+    return replace(made, conversion=join_notes(outcome.conversion, fine[0].conversion)), certificate, dual
+
+
+POLISH_FROM = 1e-4
+"""Relative gap at which a solver hands over to its polish."""
+
+POLISH_AFTER = 0.5
+"""Part of the time limit after which it does so in any case."""
+
+
+def identified(problem: Problem, point: Point) -> NDArray[np.intp]:
+    """The support that a point shows: the coefficients that are not 0 and stay so after the best step along them alone.
+
+    z_j = ||x_j||^2 w_j - g_j with g = X'q: the step ends at soft(z_j, lam v_j) / (||x_j||^2 + l2 v_j), within bounds.
+    Near an optimum that is its support, but for ties (Hare and Lewis, J. Convex Anal. 2004).
+    """
+    penalty = problem.penalty
+    z = problem.norm2 * point.w - point.g
+    strength = penalty.lam if penalty.weights is None else penalty.lam * penalty.weights
+    rounding = ROUNDING * np.sqrt(problem.norm2 * 2.0 * problem.datafit.null_loss)
+    return np.flatnonzero((point.w != 0.0) & (penalty.pull(z) > strength + rounding))
 
 
 def _certify(problem: Problem, point: Point) -> tuple[Vector, Certificate, Vector]:
@@ -452,14 +513,8 @@ def _bounded_least_squares(problem: Problem, free: NDArray[np.intp], q: Vector) 
     fitted = np.zeros(len(free))
     if not movable.size:
         return fitted
-    chosen, size = free[movable], size[movable]
-    weight = problem.datafit.sample_weight
-    root = np.ones(len(q)) if weight is None else np.sqrt(weight)
-    columns = problem.design.columns(chosen).to_array().astype(np.float64)
-    if problem.mean is not None:
-        columns -= problem.mean[chosen]
-    columns *= root[:, None]
-    columns /= size
+    chosen, size, root = free[movable], size[movable], problem.datafit.root
+    columns = problem.array(chosen) / size
     target = np.divide(-q, root, out=np.zeros(len(q)), where=root > 0.0)
     within = limits[0][movable], limits[1][movable]
     made = lsq_linear(columns, target, within, method="bvls", tol=1e-15, max_iter=10 * len(chosen)).x / size
@@ -469,29 +524,17 @@ def _bounded_least_squares(problem: Problem, free: NDArray[np.intp], q: Vector) 
 
 def _projection(problem: Problem, columns: NDArray[np.intp], q: Vector) -> tuple[Vector, Vector]:
     """The d that minimises ||q + s X_U d|| in the metric 1/s, X_U the (centred) columns, and s X_U d: by LSMR."""
-    from scipy.sparse.linalg import LinearOperator, lsmr
+    from scipy.sparse.linalg import lsmr
 
-    n = problem.shape[0]
-    design = problem.design.columns(columns)
-    root = np.ones(n) if problem.datafit.sample_weight is None else np.sqrt(problem.datafit.sample_weight)
-    mean = np.zeros(len(columns)) if problem.mean is None else problem.mean[columns]
+    n, root = problem.shape[0], problem.datafit.root
     size = np.sqrt(problem.norm2[columns])
     inverse = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0.0)  # unit columns: LSMR's own condition
-
-    def forward(d: Vector) -> Vector:
-        d = inverse * np.ravel(d)
-        return root * (design.apply(d) - mean @ d)
-
-    def backward(r: Vector) -> Vector:
-        r = root * np.ravel(r)
-        return inverse * (design.correlate(r) - mean * float(r.sum()))
-
-    operator = LinearOperator((n, len(columns)), matvec=forward, rmatvec=backward, dtype=np.float64)
+    operator = problem.operator(inverse, columns)
     residual = np.divide(-q, root, out=np.zeros(n), where=root > 0.0)
     moved, d = np.zeros(n), np.zeros(len(columns))
     for _ in range(PROJECTIONS):  # each round removes what rounding left of the one before
         step = lsmr(operator, residual, atol=1e-15, btol=1e-15, conlim=0.0, maxiter=4 * len(columns) + 100)[0]
-        part = forward(step)
+        part = operator.matvec(step)
         residual, moved, d = residual - part, moved + part, d + inverse * step
     return d, root * moved
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from l1fast._descent import HuberDescent, Subgradient
 from l1fast._homotopy import Homotopy
+from l1fast._irls import IRLS
 from l1fast._lbfgs import LBFGS
 from l1fast._monitor import Solver
 from l1fast._problem import Problem
 from l1fast._proximal import FISTA, ISTA, AcceleratedGradient, Gradient
 from l1fast._working_set import CD
 
-SOLVERS: dict[str, type[Solver]] = {
-    kind.name: kind for kind in (CD, Homotopy, FISTA, ISTA, AcceleratedGradient, Gradient, LBFGS)
-}
+KINDS: tuple[type[Solver], ...] = (
+    *(CD, Homotopy, FISTA, ISTA, AcceleratedGradient, Gradient),
+    *(HuberDescent, IRLS, LBFGS, Subgradient),
+)
+SOLVERS = {kind.name: kind for kind in KINDS}
 
 
 def named(solver: object) -> tuple[Solver, str]:
     """The solver that a name or a settings object stands for."""
     if isinstance(solver, str) and solver in SOLVERS:
         return SOLVERS[solver](), "asked for by name"
-    if isinstance(solver, tuple(SOLVERS.values())):
+    if isinstance(solver, KINDS):
         return solver, "given as a settings object"
     known = ", ".join(["'auto'", *(repr(name) for name in SOLVERS)])
     raise ValueError(f"solver is {solver!r}; choose one of {known}, or an object such as l1fast.FISTA()")

@@ -1,4 +1,4 @@
-"""The command line: `l1fast solve`, `l1fast path`, `l1fast bench`, `l1fast info`.
+"""The command line: `l1fast solve`, `l1fast path`, `l1fast compare`, `l1fast bench`, `l1fast info`.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 solved to tol, 1 solved but not to tol, 2 wrong usage or
 input, 130 interrupted, 141 the reader of the output has gone. Whatever needs NumPy is imported inside the verbs.
@@ -18,9 +18,11 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 if TYPE_CHECKING:
+    from l1fast import Comparison
     from l1fast._result import PathResult, PathState, Result, State
     from l1fast.io import Dataset
 
@@ -33,9 +35,14 @@ TOL = 1e-6  # of solve()
 TOP = 15
 N_LAMS, PATH_RATIO = 100, 1e-3  # of path()
 ROWS = 10
+COMPARE_TIME_LIMIT = 10.0  # of compare()
 BENCH_TIME_LIMIT = 60.0
 BENCH_RUNS = 3  # the best of so many, for contenders that are done within BENCH_QUICK seconds
 BENCH_QUICK = 1.0
+SOLVERS = (
+    *("auto", "cd", "homotopy", "fista", "ista", "accelerated_gradient", "gradient", "huber_descent"),
+    *("irls", "lbfgs", "subgradient"),
+)
 BENCH_SOLVERS = ("cd", "fista", "ista")
 PROGRESS_AFTER = 1.0  # seconds
 PROGRESS_EVERY = 0.1  # on a terminal; elsewhere each line comes after twice the time of the one before
@@ -52,6 +59,15 @@ example:
 
 The strengths fall from lam_max, evenly spaced in the logarithm. explained is 1 - loss / loss of the best constant.
 scipy.sparse.load_npz reads the coefficients, one column a strength; numpy.load has the rest. Exit codes as of solve."""
+COMPARE_EXAMPLE = """\
+examples:
+  l1fast compare words.npz --lam-ratio 0.05 --solvers cd,fista,ista
+  l1fast compare words.npz --time-limit 60 --tol 1e-9 --out words
+
+Every solver gets the same problem, clock and limits: check, conversions and certificate count. Gaps are certified apart
+from the solver; objective and support are held against coordinate descent to a gap of 1e-10. A solver that cannot do
+the problem is shown with the reason. Without --out the files are FILE-compare.json and FILE-compare.png in the working
+directory, and nothing that is there already is overwritten. Exit codes as of solve: 0 if one of them reached tol."""
 BENCH_EXAMPLE = """\
 example:
   l1fast bench words.npz --lam-ratio 0.05 --tol 1e-8
@@ -124,15 +140,17 @@ def _parser() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
 
     solve = verb("solve", _solve, "read a file, solve, print the strongest coefficients", SOLVE_EXAMPLE)
     path = verb("path", _path, "read a file, solve at many strengths, print how the fit grows", PATH_EXAMPLE)
+    compare = verb("compare", _compare, "run the solvers side by side: a table, a plot", COMPARE_EXAMPLE)
     bench = verb("bench", _bench, "time the solvers against FISTA and ISTA in plain NumPy", BENCH_EXAMPLE)
     info = verb("info", _info, "print versions and threads, for a bug report", "example:\n  l1fast info")
 
-    for added in (solve, path, bench):
+    for added in (solve, path, compare, bench):
         add = added.add_argument
         add("file", metavar="FILE", help=".npz, .npy, .mtx, svmlight text, .csv or .tsv; text may be .gz, .bz2 or .xz")
         add("--target", metavar="FILE", help="y: .npy, .csv, .txt or .mtx with one column, if FILE holds none")
         add("--target-column", metavar="NAME", help="column of a table that holds y (default: the last)")
-    solve.add_argument("--lam", type=_number(float, 0), metavar="L", help="strength, in units of X.T @ y")
+    for added in (solve, compare):
+        added.add_argument("--lam", type=_number(float, 0), metavar="L", help="strength, in units of X.T @ y")
     path.add_argument(
         "--n-lams", type=_number(int, 1), default=N_LAMS, metavar="N", help="number of strengths (default: %(default)s)"
     )
@@ -143,34 +161,42 @@ def _parser() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
         metavar="R",
         help="last strength as a fraction of lam_max, from where on all coefficients are 0 (default: %(default)s)",
     )
-    for added in (solve, bench):
+    for added in (solve, compare, bench):
         added.add_argument(
             "--lam-ratio",
             type=_number(float, 0),
             metavar="R",
             help=f"strength as a fraction of lam_max, from where on all coefficients are 0 (default: {LAM_RATIO})",
         )
-    for added in (solve, path, bench):
+    for added in (solve, path, compare, bench):
         add = added.add_argument
         add("--tol", type=_number(float, 0), default=TOL, metavar="T", help="relative gap (default: %(default)s)")
         add("--threads", type=_number(int, 1), metavar="N", help="threads to use" + " (default: 1)" * (added is bench))
         add("--json", action="store_true", help="print one JSON object in place of text")
-    bench.add_argument(
-        "--time-limit",
-        type=_number(float, 0, open_end=True),
-        default=BENCH_TIME_LIMIT,
-        metavar="S",
-        help="seconds for each contender (default: %(default)g)",
+    for added, seconds, noun in ((compare, COMPARE_TIME_LIMIT, "solver"), (bench, BENCH_TIME_LIMIT, "contender")):
+        added.add_argument(
+            "--time-limit",
+            type=_number(float, 0, open_end=True),
+            default=seconds,
+            metavar="S",
+            help=f"seconds for each {noun} (default: %(default)g)",
+        )
+    compare.add_argument(
+        "--solvers", metavar="LIST", help="names of solvers, separated by commas (default: all of them)"
     )
     for added in (solve, path):
         add, each = added.add_argument, " for each strength" * (added is path)
         add("--time-limit", type=_number(float, 0, open_end=True), metavar="S", help="seconds of solving at most")
         add("--max-iter", type=_number(int, 0), metavar="N", help=f"iterations at most{each}")
+        add("--solver", choices=SOLVERS, default="auto", metavar="NAME", help=f"{', '.join(SOLVERS)} (default: auto)")
+    for added in (solve, path, compare):
+        add = added.add_argument
         add("--l2", type=_number(float, 0), default=0.0, metavar="A", help="strength of the squared term (default: 0)")
-        add("--solver", choices=("auto", "ista", "fista", "cd", "homotopy"), default="auto", help="(default: auto)")
         add("--intercept", action=argparse.BooleanOptionalAction, default=False, help="fit an unpenalised intercept")
         add("--positive", action="store_true", help="allow no negative coefficient")
         add("--quiet", action="store_true", help="print no text and no progress; errors and warnings remain")
+    for added in (solve, compare):
+        added.add_argument("--polish", action="store_true", help="finish by coordinate descent from the support found")
     add = solve.add_argument
     add("--top", type=_number(int, 0), default=TOP, metavar="K", help="coefficients to print (default: %(default)s)")
     add("--out", metavar="FILE", help="write the result to a .npz, .csv or .json file")
@@ -178,7 +204,10 @@ def _parser() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     add("--l2-ratio", type=_number(float, 0), default=0.0, metavar="A", help="squared term, times lam (default: 0)")
     add("--rows", type=_number(int, 0), default=ROWS, metavar="K", help="strengths to print (default: %(default)s)")
     add("--out", metavar="FILE", help="write all coefficients and gaps to a .npz or .json file")
-    return parser, {"solve": solve, "path": path, "bench": bench, "info": info}
+    add = compare.add_argument
+    add("--no-plot", action="store_true", help="write no .png, which needs matplotlib")
+    add("--out", metavar="PREFIX", help="write PREFIX.json and PREFIX.png; with --json nothing is written without it")
+    return parser, {"solve": solve, "path": path, "compare": compare, "bench": bench, "info": info}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -330,17 +359,36 @@ def _read(arguments: argparse.Namespace) -> tuple[Dataset, float]:
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What `solve` and `path` are both asked for."""
+    """What `solve`, `path` and `compare` are all asked for."""
     return {
         "l2": arguments.l2,
-        "solver": arguments.solver,
         "tol": arguments.tol,
-        "max_iter": arguments.max_iter,
         "time_limit": arguments.time_limit,
         "fit_intercept": arguments.intercept,
         "positive": arguments.positive,
         "n_threads": arguments.threads,
     }
+
+
+def _choice(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What `solve` and `path` are asked for beside that."""
+    return {"solver": arguments.solver, "max_iter": arguments.max_iter}
+
+
+def _design_and_strength(data: Dataset, arguments: argparse.Namespace) -> tuple[Any, float, float]:
+    """X, converted once for all calls, lam_max and the strength asked for."""
+    import l1fast
+    from l1fast._validation import as_design, as_thread_count
+
+    X = as_design(data.X, as_thread_count(arguments.threads))
+    lam_max = l1fast.lam_max(X, data.y, fit_intercept=arguments.intercept, positive=arguments.positive)
+    ratio = LAM_RATIO if arguments.lam_ratio is None else arguments.lam_ratio
+    return X, lam_max, ratio * lam_max if arguments.lam is None else arguments.lam
+
+
+def _check_strength(arguments: argparse.Namespace) -> None:
+    if arguments.lam is not None and arguments.lam_ratio is not None:
+        raise _UsageError("both --lam and --lam-ratio are given; give one of them")
 
 
 def _check_out(arguments: argparse.Namespace, suffixes: tuple[str, ...]) -> None:
@@ -358,25 +406,16 @@ def _check_out(arguments: argparse.Namespace, suffixes: tuple[str, ...]) -> None
 def _solve(arguments: argparse.Namespace) -> int:
     from l1fast.io import OUTPUT_SUFFIXES, result_as_dict, write_result
 
-    if arguments.lam is not None and arguments.lam_ratio is not None:
-        raise _UsageError("both --lam and --lam-ratio are given; give one of them")
+    _check_strength(arguments)
     _check_out(arguments, OUTPUT_SUFFIXES)
     data, read_seconds = _read(arguments)
 
     import l1fast
-    from l1fast._validation import as_design, as_thread_count
 
     with _one_line_warnings(), _progress(arguments, lambda s: f"iteration {s.iteration:,}") as progress:
-        X = as_design(data.X, as_thread_count(arguments.threads))  # converted once for both calls
-        lam_max = l1fast.lam_max(X, data.y, fit_intercept=arguments.intercept, positive=arguments.positive)
-        ratio = LAM_RATIO if arguments.lam_ratio is None else arguments.lam_ratio
-        result = l1fast.solve(
-            X,
-            data.y,
-            ratio * lam_max if arguments.lam is None else arguments.lam,
-            callback=progress,
-            **_options(arguments),
-        )
+        X, lam_max, lam = _design_and_strength(data, arguments)
+        options = _options(arguments) | _choice(arguments) | {"polish": arguments.polish}
+        result = l1fast.solve(X, data.y, lam, callback=progress, **options)
     if arguments.out is not None:
         write_result(result, arguments.out, data.feature_names)
     if arguments.json:
@@ -409,17 +448,19 @@ def _fraction(part: float, whole: float) -> float | None:
 def _print_report(
     data: Dataset, result: Result, lam_max: float, read_seconds: float, arguments: argparse.Namespace
 ) -> None:
+    from l1fast._result import rounded
+
     about = _describe(data)
-    ratio = _fraction(result.lam, lam_max)
+    work = f"{result.n_iter:,} iterations, {result.n_epochs:,} epochs, {rounded(result.n_passes)} passes"
     rows = [
         *_data_rows(data, about),
-        ("lam", f"{result.lam:.6g}" + ("" if ratio is None else f" ({ratio:.4g} of lam_max {lam_max:.6g})")),
+        _lam_row(result.lam, lam_max),
         _status_row(result),
         ("objective", f"{result.objective:.9g}"),
         ("dual gap", f"{result.dual_gap:.2e} (certified, relative; tol {result.tol:g})"),
         ("violation", f"{result.violation:.2e} (distance to the optimality condition)"),
         ("support", f"{len(result.support):,} of {about['n_features']:,} features"),
-        ("solver", f"{result.solver}, {result.n_iter:,} iterations, {result.n_epochs:,} epochs; {result.reason}"),
+        ("solver", f"{result.solver}, {work}; {result.reason}"),
         ("seconds", f"{read_seconds:.3g} reading, {result.seconds:.3g} solving"),
     ]
     if result.conversion:
@@ -446,6 +487,11 @@ def _data_rows(data: Dataset, about: dict[str, Any]) -> list[tuple[str, str]]:
         ("file", f"{data.source} ({data.format})"),
         ("X", f"{about['n_samples']:,} x {about['n_features']:,}, {about['dtype']}, {_density(about)}"),
     ]
+
+
+def _lam_row(lam: float, lam_max: float) -> tuple[str, str]:
+    ratio = _fraction(lam, lam_max)
+    return ("lam", f"{lam:.6g}" + ("" if ratio is None else f" ({ratio:.4g} of lam_max {lam_max:.6g})"))
 
 
 def _status_row(result: Result | PathResult) -> tuple[str, str]:
@@ -485,6 +531,7 @@ def _path(arguments: argparse.Namespace) -> int:
             l2_ratio=arguments.l2_ratio,
             on_progress=progress,
             **_options(arguments),
+            **_choice(arguments),
         )
     if arguments.out is not None:
         write_path(result, arguments.out, data.feature_names)
@@ -527,6 +574,106 @@ def _print_path(data: Dataset, result: PathResult, read_seconds: float, argument
             f"{result.lams[k]:>11.6g}  {'-' if ratio is None else f'{ratio:.4g}':>13}  {df[k]:>9,}  "
             f"{result.deviance_explained[k]:>9.4f}  {result.dual_gaps[k]:>8.1e}  {result.seconds[k]:>8.3g}"
         )
+
+
+# ---------------------------------------------------------------- compare
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from l1fast.io import write_json, write_whole
+
+    _check_strength(arguments)
+    solvers = _solver_names(arguments.solvers)
+    numbers, picture = _compare_outputs(arguments)
+    data, read_seconds = _read(arguments)
+
+    import l1fast
+
+    finished: Comparison | None = None
+
+    def progress(name: str, so_far: Comparison) -> None:
+        nonlocal finished
+        finished = so_far
+        tell(f"{name}, {len(so_far) + 1} of {len(solvers)}")
+
+    def tell(text: str) -> None:
+        if not arguments.quiet:
+            print(f"running {text}", file=sys.stderr, flush=True)
+
+    with _one_line_warnings():
+        X, lam_max, lam = _design_and_strength(data, arguments)
+        tell("the reference")
+        try:
+            options = _options(arguments) | {"polish": arguments.polish}
+            comparison = l1fast.compare(X, data.y, lam, solvers=solvers, on_progress=progress, **options)
+        except KeyboardInterrupt:
+            if finished and not (arguments.json or arguments.quiet):
+                _print_comparison(data, finished, lam_max, [])
+            raise
+    report = _describe(data) | {"lam_max": lam_max, "lam_ratio": _fraction(lam, lam_max), "read_seconds": read_seconds}
+    report |= comparison.as_dict()
+    if numbers is not None:
+        write_json(report, numbers)
+    if picture is not None:
+        figure = comparison.plot()[0].figure
+        write_whole(picture, lambda stream: figure.savefig(stream, format="png", dpi=PICTURE_DPI))
+    if arguments.json:
+        print(json.dumps(report, allow_nan=False))
+    elif not arguments.quiet:
+        _print_comparison(data, comparison, lam_max, [path for path in (numbers, picture) if path is not None])
+    return CONVERGED if any(row.status == "converged" for row in comparison) else NOT_TO_TOL
+
+
+PICTURE_DPI = 150
+
+
+def _solver_names(text: str | None) -> list[str]:
+    """The names in --solvers, each known; all of them without it."""
+    names = list(SOLVERS[1:]) if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in SOLVERS:
+            hint = _nearest(name, SOLVERS) or f"; there are {', '.join(SOLVERS)}"
+            raise _UsageError(f"argument --solvers: {name!r} is not a solver{hint}")
+    if not names:
+        raise _UsageError(f"argument --solvers: give at least one of {', '.join(SOLVERS)}")
+    return list(dict.fromkeys(names))
+
+
+def _compare_outputs(arguments: argparse.Namespace) -> tuple[str | None, str | None]:
+    """Where the numbers and the picture go, known to be possible before anything is read."""
+    from l1fast.io import COMPRESSED_SUFFIXES, check_output
+
+    if arguments.out is None and arguments.json:
+        return None, None
+    prefix = arguments.out
+    if prefix is None:
+        name = Path(arguments.file).name
+        for suffix in COMPRESSED_SUFFIXES:
+            name = name.removesuffix(suffix)
+        prefix = f"{Path(name).stem}-compare"
+    paths = [f"{prefix}.json", f"{prefix}.png"][: 1 if arguments.no_plot else 2]
+    for path, suffix in zip(paths, (".json", ".png"), strict=False):
+        check_output(path, (suffix,))
+        if os.path.exists(path):
+            if arguments.out is None:
+                raise _UsageError(f"{path} is there already; --out {prefix} overwrites it, another name keeps it")
+            if os.path.exists(arguments.file) and os.path.samefile(path, arguments.file):
+                raise _UsageError(f"--out {prefix} would overwrite the input; choose another name")
+    if arguments.no_plot:
+        return paths[0], None
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        cure = 'pip install "l1fast[plot]", or add --no-plot'
+        raise _UsageError(f"the plot needs matplotlib, which cannot be imported ({error}): {cure}") from None
+    return paths[0], paths[1]
+
+
+def _print_comparison(data: Dataset, comparison: Comparison, lam_max: float, written: list[str]) -> None:
+    rows = [*_data_rows(data, _describe(data)), _lam_row(comparison.lam, lam_max)]
+    rows += [("written", path) for path in written]
+    _print_rows(rows)
+    print(f"\n{comparison}")
 
 
 # ---------------------------------------------------------------- bench

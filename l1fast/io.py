@@ -41,8 +41,10 @@ __all__ = [
     "path_as_dict",
     "read",
     "result_as_dict",
+    "write_json",
     "write_path",
     "write_result",
+    "write_whole",
 ]
 
 BLOCK = 1 << 20  # bytes of text parsed at a time
@@ -225,7 +227,7 @@ def write_result(result: Result, path: str | os.PathLike[str], feature_names: li
     """
     check_output(path)
     write = {".npz": _write_npz, ".csv": _write_csv, ".json": _write_json}[Path(path).suffix.lower()]
-    _write_whole(path, lambda stream: write(result, stream, feature_names))
+    write_whole(path, lambda stream: write(result, stream, feature_names))
 
 
 def write_path(result: PathResult, path: str | os.PathLike[str], feature_names: list[str] | None = None) -> None:
@@ -247,10 +249,15 @@ def write_path(result: PathResult, path: str | os.PathLike[str], feature_names: 
     """
     check_output(path, PATH_SUFFIXES)
     write = {".npz": _write_path_npz, ".json": _write_path_json}[Path(path).suffix.lower()]
-    _write_whole(path, lambda stream: write(result, stream, feature_names))
+    write_whole(path, lambda stream: write(result, stream, feature_names))
 
 
-def _write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], None]) -> None:
+def write_json(report: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write one JSON object; the file appears whole or not at all."""
+    write_whole(path, lambda stream: _write_object(report, stream))
+
+
+def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
     """Let write fill a file beside path, and move it there when it is complete."""
     path = Path(path).resolve()  # a link keeps pointing to the file
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -279,6 +286,7 @@ def result_as_dict(result: Result, feature_names: list[str] | None = None) -> di
         "n_features": len(result.coef),
         "n_iter": result.n_iter,
         "n_epochs": result.n_epochs,
+        "n_passes": _finite(result.n_passes),
         "seconds": _finite(result.seconds),
         "solver": result.solver,
         "reason": result.reason,
@@ -356,8 +364,7 @@ def _write_csv(result: Result, stream: IO[bytes], feature_names: list[str] | Non
 
 
 def _write_json(result: Result, stream: IO[bytes], feature_names: list[str] | None) -> None:
-    text = json.dumps(result_as_dict(result, feature_names), indent=1, allow_nan=False)
-    stream.write(text.encode() + b"\n")
+    _write_object(result_as_dict(result, feature_names), stream)
 
 
 def _write_path_npz(result: PathResult, stream: IO[bytes], feature_names: list[str] | None) -> None:
@@ -375,7 +382,11 @@ PATH_ARRAYS = ("lams", "intercepts", "objectives", "dual_gaps", "violations", "d
 
 
 def _write_path_json(result: PathResult, stream: IO[bytes], feature_names: list[str] | None) -> None:
-    stream.write(json.dumps(path_as_dict(result, feature_names), indent=1, allow_nan=False).encode() + b"\n")
+    _write_object(path_as_dict(result, feature_names), stream)
+
+
+def _write_object(report: dict[str, Any], stream: IO[bytes]) -> None:
+    stream.write(json.dumps(report, indent=1, allow_nan=False).encode() + b"\n")
 
 
 # ---------------------------------------------------------------- recognising and opening

@@ -116,10 +116,12 @@ cdef struct Scan:
     Py_ssize_t where[MOST_PARTS]
 
 
-cdef Fault starts_fault(const MatrixView* X, Py_ssize_t n_indices, Py_ssize_t n_values,
-                        Py_ssize_t* where) noexcept nogil:
-    """The first rule about starts that a sparse X breaks, and where. Until they are sound, nothing follows them."""
-    cdef Py_ssize_t k
+cdef Fault starts_fault(MatrixView* X, Py_ssize_t n_indices, Py_ssize_t n_values, Py_ssize_t* where) noexcept nogil:
+    """The first rule about starts that a sparse X breaks, and where. Until they are sound, nothing follows them.
+
+    On the way: whether slices of equal length follow one another.
+    """
+    cdef Py_ssize_t k, size, previous = -1, changes = 0
     where[0] = 0
     if slice_start(X, 0) != 0:
         return FIRST_START
@@ -127,9 +129,13 @@ cdef Fault starts_fault(const MatrixView* X, Py_ssize_t n_indices, Py_ssize_t n_
         if slice_start(X, k) > slice_start(X, k + 1):
             where[0] = k
             return DECREASING_START
+        size = slice_size(X, k)
+        changes += size != previous
+        previous = size
     if slice_start(X, X.n_slices) > n_indices or slice_start(X, X.n_slices) > n_values:
         where[0] = X.n_slices
         return LAST_START
+    X.runs = changes * LONG_RUN <= X.n_slices
     return SOUND
 
 
@@ -187,6 +193,7 @@ cdef void scan_part(void* context, Py_ssize_t part) noexcept nogil:
         first = last
 
 
+cdef Py_ssize_t LONG_RUN = 8             # slices of equal length in a row, on average, from which runs pay
 cdef Py_ssize_t BLOCK = 4096            # entries checked, then summed: they stay in the first cache
 
 
@@ -348,7 +355,7 @@ def check_matrix(values, indices, starts, Py_ssize_t n_rows, Py_ssize_t n_column
     view.stride = 0
     view.indices = NULL
     view.starts = NULL
-    view.wide_indices = view.wide_starts = False
+    view.wide_indices = view.wide_starts = view.runs = False
     if view.sparse:
         n_indices = indices.size
         view.indices = data_of(indices, "iq", &found)
@@ -395,6 +402,11 @@ cdef inline const double* vector(const double[::1] v, Py_ssize_t n) except? NULL
     if v.shape[0] != n:
         raise ValueError(f"expected {n} numbers, got {v.shape[0]}")
     return &v[0] if n > 0 else NULL
+
+
+def in_runs(object matrix):
+    """Whether slices of equal length follow one another, mostly."""
+    return (<const MatrixView*> PyCapsule_GetPointer(matrix, b"l1fast.MatrixView")).runs
 
 
 def pack_problem(matrix, y, sample_weight, mean, double total_weight, norm2, penalty_weight,

@@ -13,6 +13,7 @@ iteration, at w itself. The loss, the gap and the curvature along the last step,
 read. Invariant: at the top of the loop g is the gradient at w, g_old the gradient at w_old.
 """
 
+from cpython.pycapsule cimport PyCapsule_CheckExact
 from libc.math cimport sqrt
 
 from certificate cimport Certificate, certify
@@ -71,7 +72,8 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
     q : n, written. scratch : as for `gradient`.
     lipschitz : first value of L; lipschitz_bound : a proven bound on it, above which L never rises.
     adapt : let L fall along the way (backtracking); otherwise it only rises when a step shows that it must.
-    check : called with the GIL, at iterate 0 and every check_every iterations; g is the gradient of the datafit.
+    check : called with the GIL, at iterate 0 and every check_every iterations; g is the gradient of the datafit. True to
+        stop; a capsule to go on with the same problem, its rows in another order.
     smoothing : (kind, width, gamma) as in smoothing.pxd, or None.
 
     Returns
@@ -89,6 +91,7 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
     cdef bint stop = False
     cdef Certificate now
     cdef Smoothing smooth
+    cdef object answer
     if vectors.shape[0] != 6 or vectors.shape[1] != p or p == 0 or q.shape[0] != n or n == 0:
         raise ValueError("vectors must be 6 x n_features and q n_samples long, both at least 1")
     if scratch.shape[0] < sums_size(&P.X, P.n_threads):
@@ -111,8 +114,14 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
             if iteration % check_every == 0 or iteration >= max_iter:
                 now = certify(&P.penalty, P.norm2, p, job.w, job.g, loss)
                 with gil:
-                    stop = check(iteration, now.objective, now.gap, vectors[(job.w - &vectors[0, 0]) // p],
-                                 vectors[(job.g - &vectors[0, 0]) // p])
+                    answer = check(iteration, now.objective, now.gap, vectors[(job.w - &vectors[0, 0]) // p],
+                                   vectors[(job.g - &vectors[0, 0]) // p])
+                    if PyCapsule_CheckExact(answer):
+                        capsule = answer
+                        P = job.P = same_size(problem_of(capsule), n, p, scratch.shape[0])
+                        stop = False
+                    else:
+                        stop = answer
                 if stop or iteration >= max_iter:
                     break
             job.beta = beta
@@ -157,6 +166,12 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
             for j in range(p):
                 vectors[0, j] = job.w[j]
     return iteration
+
+
+cdef const Problem* same_size(const Problem* P, Py_ssize_t n, Py_ssize_t p, Py_ssize_t scratch) except NULL:
+    if n_samples(&P.X) != n or n_features(&P.X) != p or sums_size(&P.X, P.n_threads) > scratch:
+        raise ValueError("the problem to go on with has another shape")
+    return P
 
 
 cdef inline double next_t(double t, double ratio) noexcept nogil:

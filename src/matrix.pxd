@@ -44,6 +44,7 @@ cdef struct MatrixView:
     bint single                 # values are float32, else float64
     bint wide_indices           # indices are int64, else int32
     bint wide_starts            # starts are int64, else int32
+    bint runs                   # sparse: slices of equal length follow one another, mostly
     Py_ssize_t stride           # dense: values between the beginnings of two slices
     const void* values
     const void* indices         # sparse: position of each stored entry in its slice

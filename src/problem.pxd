@@ -22,17 +22,17 @@ from team cimport Team, range_begin, range_parts, run
 
 cdef extern from "sweep.h" nogil:
     double gradient_rows_fi "l1fast_gradient_rows_fi"(
-        const float* x, const int32_t* index, const void* starts, bint wide_starts, Py_ssize_t first, Py_ssize_t last,
-        const double* w, double b, const double* y, const double* s, double* q, double* g)
+        const float* x, const int32_t* index, const void* starts, bint wide_starts, bint runs, Py_ssize_t first,
+        Py_ssize_t last, const double* w, double b, const double* y, const double* s, double* q, double* g)
     double gradient_rows_fl "l1fast_gradient_rows_fl"(
-        const float* x, const int64_t* index, const void* starts, bint wide_starts, Py_ssize_t first, Py_ssize_t last,
-        const double* w, double b, const double* y, const double* s, double* q, double* g)
+        const float* x, const int64_t* index, const void* starts, bint wide_starts, bint runs, Py_ssize_t first,
+        Py_ssize_t last, const double* w, double b, const double* y, const double* s, double* q, double* g)
     double gradient_rows_di "l1fast_gradient_rows_di"(
-        const double* x, const int32_t* index, const void* starts, bint wide_starts, Py_ssize_t first, Py_ssize_t last,
-        const double* w, double b, const double* y, const double* s, double* q, double* g)
+        const double* x, const int32_t* index, const void* starts, bint wide_starts, bint runs, Py_ssize_t first,
+        Py_ssize_t last, const double* w, double b, const double* y, const double* s, double* q, double* g)
     double gradient_rows_dl "l1fast_gradient_rows_dl"(
-        const double* x, const int64_t* index, const void* starts, bint wide_starts, Py_ssize_t first, Py_ssize_t last,
-        const double* w, double b, const double* y, const double* s, double* q, double* g)
+        const double* x, const int64_t* index, const void* starts, bint wide_starts, bint runs, Py_ssize_t first,
+        Py_ssize_t last, const double* w, double b, const double* y, const double* s, double* q, double* g)
 
 
 cdef struct Problem:
@@ -81,14 +81,14 @@ cdef inline double gradient_of_rows(const Problem* P, const double* w, double b,
     if X.wide_indices:
         if X.single:
             return gradient_rows_fl(<const float*> X.values, <const int64_t*> X.indices, X.starts, X.wide_starts,
-                                    first, last, w, b, P.y, P.sample_weight, q, g)
-        return gradient_rows_dl(<const double*> X.values, <const int64_t*> X.indices, X.starts, X.wide_starts, first,
-                                last, w, b, P.y, P.sample_weight, q, g)
+                                    X.runs, first, last, w, b, P.y, P.sample_weight, q, g)
+        return gradient_rows_dl(<const double*> X.values, <const int64_t*> X.indices, X.starts, X.wide_starts, X.runs,
+                                first, last, w, b, P.y, P.sample_weight, q, g)
     if X.single:
-        return gradient_rows_fi(<const float*> X.values, <const int32_t*> X.indices, X.starts, X.wide_starts, first,
-                                last, w, b, P.y, P.sample_weight, q, g)
-    return gradient_rows_di(<const double*> X.values, <const int32_t*> X.indices, X.starts, X.wide_starts, first,
-                            last, w, b, P.y, P.sample_weight, q, g)
+        return gradient_rows_fi(<const float*> X.values, <const int32_t*> X.indices, X.starts, X.wide_starts, X.runs,
+                                first, last, w, b, P.y, P.sample_weight, q, g)
+    return gradient_rows_di(<const double*> X.values, <const int32_t*> X.indices, X.starts, X.wide_starts, X.runs,
+                            first, last, w, b, P.y, P.sample_weight, q, g)
 
 
 cdef inline double gradient_of_dense_rows(const Problem* P, const double* w, double b, Py_ssize_t first,

@@ -8,7 +8,9 @@
  *   POWER_NORM     (sum_j (v_j |u_j|)^(1 + width))^(1 / (1 + width)), which is not a sum over j: l1fast_power_norm makes
  *                  it first, and `norm` carries it here; v_j times the slope is then v_j (v_j |u_j| / norm)^width sign(u)
  *
- * The quadratic is without its constant, 1 / (2 gamma_j). Sums run in LANES partial sums, so that their order is fixed.
+ * The quadratic is without its constant, 1 / (2 gamma_j). Loops run over blocks without a sum in them, which the compiler
+ * turns into vector instructions, choices included; the terms of a block are then added up in LANES partial sums, so that
+ * their order is fixed.
  */
 #ifndef L1FAST_SMOOTH_H
 #define L1FAST_SMOOTH_H
@@ -34,8 +36,9 @@ typedef struct {
 /* phi and its slope at u, in the names value and slope; s: the smoothing, a = |u|, v: the weight of the coefficient. */
 #define L1FAST_PHI_ABS value = a; slope = a > 0.0 ? copysign(1.0, u) : 0.0;
 #define L1FAST_PHI_HUBER                                                                                             \
-    slope = a * inverse;                                                                                             \
-    slope = copysign(a > width ? 1.0 : slope, u);                                                                    \
+    slope = u * inverse;                                                                                             \
+    slope = slope > 1.0 ? 1.0 : slope;                                                                               \
+    slope = slope < -1.0 ? -1.0 : slope;                                                                             \
     value = slope * (u - 0.5 * width * slope);
 #define L1FAST_PHI_PSEUDO_HUBER /* scaled by the larger one: no square over- or underflows */                         \
     slope = a > width ? width / a : a * inverse;                                                                     \
@@ -50,25 +53,18 @@ typedef struct {
     value = 0.0;                                                                                                     \
     slope = norm > 0.0 ? copysign(pow(v * a / norm, width), u) : 0.0;
 
-/* A loop over j for each kind, with v, u = AT, a, value and slope at hand in DO; k = j % LANES numbers the partial sum. */
-#define L1FAST_LANE_OF(KIND, AT, DO, COUNT)                                                                          \
-    for (ptrdiff_t k = 0; k < (COUNT); k++) {                                                                        \
-        const ptrdiff_t j = first + k;                                                                               \
-        const double v = weight ? weight[j] : 1.0, u = AT, a = fabs(u);                                              \
-        double value, slope;                                                                                         \
-        (void)a;                                                                                                     \
-        L1FAST_PHI_##KIND                                                                                            \
-        DO                                                                                                           \
-    }
+/* The loop over from <= j < to for the kind of s, with v, u = AT, a, value and slope at hand in DO. */
+enum { L1FAST_BLOCK = 128 };
 #define L1FAST_KIND(KIND, AT, DO)                                                                                    \
-    case L1FAST_##KIND: {                                                                                            \
-        ptrdiff_t first = 0;                                                                                         \
-        for (; first + L1FAST_LANES <= n; first += L1FAST_LANES) {                                                   \
-            L1FAST_LANE_OF(KIND, AT, DO, L1FAST_LANES)                                                               \
+    case L1FAST_##KIND:                                                                                              \
+        for (ptrdiff_t j = from; j < to; j++) {                                                                      \
+            const double v = weight ? weight[j] : 1.0, u = AT, a = fabs(u);                                          \
+            double value, slope;                                                                                     \
+            (void)a;                                                                                                 \
+            L1FAST_PHI_##KIND                                                                                        \
+            DO                                                                                                       \
         }                                                                                                            \
-        L1FAST_LANE_OF(KIND, AT, DO, n - first)                                                                      \
-        break;                                                                                                       \
-    }
+        break;
 #define L1FAST_KINDS(AT, DO)                                                                                         \
     switch (s->kind) {                                                                                               \
         L1FAST_KIND(ABS, AT, DO)                                                                                     \
@@ -85,18 +81,38 @@ typedef struct {
     (void)norm;                                                                                                      \
     (void)gamma;
 
+/* total[k] += the terms k, k + LANES, ...; the rest that fills no vector goes to the first ones. */
+static inline void l1fast_add_terms(const double *restrict term, ptrdiff_t n, double *restrict total)
+{
+    ptrdiff_t k = 0;
+#if defined(__GNUC__)
+    l1fast_lanes sum, next;
+    L1FAST_LOAD_d(sum, total);
+    for (; k + L1FAST_LANES <= n; k += L1FAST_LANES) {
+        L1FAST_LOAD_d(next, term + k);
+        sum += next;
+    }
+    memcpy(total, &sum, sizeof(sum));
+#endif
+    for (; k < n; k++) total[k % L1FAST_LANES] += term[k];
+}
+
 /* out[j] = (add ? out[j] : 0) + v_j (lam phi'(w_j) + l2 w_j);   returns sum_j v_j (lam phi(w_j) + l2/2 w_j^2). */
 L1FAST_MAYBE_UNUSED L1FAST_CLONES static double l1fast_slopes(
     const l1fast_smoothing *s, const double *restrict w, double *restrict out, int add, double lam, double l2,
     const double *restrict weight, ptrdiff_t n)
 {
-    double total[L1FAST_LANES] = {0.0};
+    double total[L1FAST_LANES] = {0.0}, term[L1FAST_BLOCK];
     L1FAST_SMOOTHING_NAMES
     if (!add) memset(out, 0, (size_t)n * sizeof(*out));
-    L1FAST_KINDS(w[j], {
-        out[j] += v * (lam * slope + l2 * u);
-        total[k] += v * (lam * value + 0.5 * l2 * u * u);
-    })
+    for (ptrdiff_t from = 0, to; from < n; from = to) {
+        to = from + L1FAST_BLOCK < n ? from + L1FAST_BLOCK : n;
+        L1FAST_KINDS(w[j], {
+            out[j] += v * (lam * slope + l2 * u);
+            term[j - from] = v * (lam * value + 0.5 * l2 * u * u);
+        })
+        l1fast_add_terms(term, to - from, total);
+    }
     if (s->kind == L1FAST_POWER_NORM) total[0] += lam * norm;
     return (total[0] + total[1]) + (total[2] + total[3]);
 }
@@ -108,6 +124,7 @@ L1FAST_MAYBE_UNUSED L1FAST_CLONES static void l1fast_slope_step(
     double lipschitz, double lam, double l2, const double *restrict weight, const double *restrict lower,
     const double *restrict upper, ptrdiff_t n)
 {
+    const ptrdiff_t from = 0, to = n;
     L1FAST_SMOOTHING_NAMES
     L1FAST_KINDS(at[j], {
         (void)value;
@@ -116,43 +133,47 @@ L1FAST_MAYBE_UNUSED L1FAST_CLONES static void l1fast_slope_step(
     if (lower) l1fast_clip(w, lower, upper, n);
 }
 
-/* lam sum_j v_j (phi'(to_j) - phi'(from_j)) (to_j - from_j): the curvature of the smoothed penalty along a step. The
- * slopes are subtracted one by one, for steps far smaller than the coefficients. norm_to: the norm at `to`. */
+/* lam sum_j v_j (phi'(end_j) - phi'(start_j)) (end_j - start_j): the curvature of the smoothed penalty along a step. The
+ * slopes are subtracted one by one, for steps far smaller than the coefficients. norm_end: the norm at `end`. */
 #define L1FAST_RISE(KIND)                                                                                            \
     case L1FAST_##KIND:                                                                                              \
-        for (ptrdiff_t j = 0; j < n; j++) {                                                                          \
+        for (ptrdiff_t j = from; j < to; j++) {                                                                      \
             const double v = weight ? weight[j] : 1.0;                                                               \
             double value, slope, rise;                                                                               \
             {                                                                                                        \
-                const double u = to[j], a = fabs(u), norm = norm_to;                                                 \
+                const double u = end[j], a = fabs(u), norm = norm_end;                                               \
                 (void)a;                                                                                             \
                 (void)norm;                                                                                          \
                 L1FAST_PHI_##KIND                                                                                    \
                 rise = slope;                                                                                        \
             }                                                                                                        \
             {                                                                                                        \
-                const double u = from[j], a = fabs(u);                                                               \
+                const double u = start[j], a = fabs(u);                                                              \
                 (void)a;                                                                                             \
                 L1FAST_PHI_##KIND                                                                                    \
                 rise -= slope;                                                                                       \
             }                                                                                                        \
             (void)value;                                                                                             \
-            total[j % L1FAST_LANES] += v * rise * (to[j] - from[j]);                                                 \
+            term[j - from] = v * rise * (end[j] - start[j]);                                                         \
         }                                                                                                            \
         break;
 L1FAST_MAYBE_UNUSED L1FAST_CLONES static double l1fast_slope_rise(
-    const l1fast_smoothing *s, double norm_to, const double *restrict to, const double *restrict from, double lam,
+    const l1fast_smoothing *s, double norm_end, const double *restrict end, const double *restrict start, double lam,
     const double *restrict weight, ptrdiff_t n)
 {
-    double total[L1FAST_LANES] = {0.0};
+    double total[L1FAST_LANES] = {0.0}, term[L1FAST_BLOCK];
     L1FAST_SMOOTHING_NAMES
-    switch (s->kind) {
-        L1FAST_RISE(ABS)
-        L1FAST_RISE(HUBER)
-        L1FAST_RISE(PSEUDO_HUBER)
-        L1FAST_RISE(QUADRATIC)
-        L1FAST_RISE(POWER)
-        L1FAST_RISE(POWER_NORM)
+    for (ptrdiff_t from = 0, to; from < n; from = to) {
+        to = from + L1FAST_BLOCK < n ? from + L1FAST_BLOCK : n;
+        switch (s->kind) {
+            L1FAST_RISE(ABS)
+            L1FAST_RISE(HUBER)
+            L1FAST_RISE(PSEUDO_HUBER)
+            L1FAST_RISE(QUADRATIC)
+            L1FAST_RISE(POWER)
+            L1FAST_RISE(POWER_NORM)
+        }
+        l1fast_add_terms(term, to - from, total);
     }
     return lam * ((total[0] + total[1]) + (total[2] + total[3]));
 }

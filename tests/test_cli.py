@@ -105,6 +105,8 @@ def test_report(problem, tmp_path):
     assert float(rows["dual gap"].split()[0]) <= 1e-6
     assert rows["status"].startswith("converged")
     assert rows["support"] == f"{len(expected.support)} of 20 features"
+    work = re.fullmatch(r"\w+, [\d,]+ iterations, [\d,]+ epochs, ([\d.]+) passes; .+", rows["solver"])
+    assert float(work[1]) == pytest.approx(l1fast.solve(sp.csr_array(X), y, 3.0).n_passes, rel=0.01)
     for name in ("file", "violation", "solver", "seconds"):
         assert rows[name]
     strongest = np.argsort(-abs(expected.coef))[:2]
@@ -130,6 +132,7 @@ def test_json(problem, tmp_path):
     assert found["lam_ratio"] == pytest.approx(0.1)
     assert found["objective"] == pytest.approx(expected.objective, rel=1e-5)
     assert found["intercept"] == pytest.approx(expected.intercept, abs=1e-2)
+    assert found["n_passes"] >= 1
     assert found["support"]
     for one in found["support"]:
         assert one["feature"] == NAMES[one["index"]]
@@ -399,7 +402,7 @@ def write_malformed(folder):
     }
 
 
-@pytest.mark.parametrize("verb", ["solve", "path", "bench"])
+@pytest.mark.parametrize("verb", ["solve", "path", "compare", "bench"])
 def test_malformed_files(tmp_path, capsys, verb):
     for name, fragment in write_malformed(tmp_path).items():
         assert cli.main([verb, str(tmp_path / name)]) == 2
@@ -418,7 +421,7 @@ def test_a_malformed_file_in_a_process(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ("", "give a verb: solve, path, bench, info"),
+        ("", "give a verb: solve, path, compare, bench, info"),
         ("slove x.npz", "did you mean solve?"),
         ("solve", "FILE"),
         ("solve x.npz --lam-ration 1", "did you mean --lam-ratio?"),
@@ -518,11 +521,11 @@ def test_an_encoding_without_the_letters_of_a_name(problem, tmp_path):
 # ---------------------------------------------------------------- help, version, info
 
 
-@pytest.mark.parametrize("verb", [[], ["solve"], ["path"], ["bench"], ["info"]])
+@pytest.mark.parametrize("verb", [[], ["solve"], ["path"], ["compare"], ["bench"], ["info"]])
 def test_help(capsys, verb):
     assert cli.main([*verb, "--help"]) == 0
     text = capsys.readouterr().out
-    assert "example:\n  l1fast " in text
+    assert re.search(r"^examples?:\n  l1fast ", text, re.MULTILINE)
     assert max(map(len, text.splitlines())) <= 120
 
 

@@ -7,14 +7,38 @@ import re
 
 import pytest
 
-README = pathlib.Path(__file__).parents[1] / "README.md"
+ROOT = pathlib.Path(__file__).parents[1]
+README = ROOT / "README.md"
 
 
-@pytest.mark.parametrize("name", ["l1fast._solve", "l1fast._path", "l1fast._prox", "l1fast.io"])
+@pytest.mark.parametrize(
+    "name", ["l1fast._compare", "l1fast._solve", "l1fast._path", "l1fast._prox", "l1fast.io", "l1fast.penalties"]
+)
 def test_docstrings(name):
     failed, tried = doctest.testmod(importlib.import_module(name))
     assert tried > 0
     assert failed == 0
+
+
+@pytest.mark.parametrize("page", ["start.rst", "methods.rst"])
+def test_pages(page):
+    failed, tried = doctest.testfile(
+        str(ROOT / "docs" / page), module_relative=False, optionflags=doctest.ELLIPSIS, encoding="utf-8"
+    )
+    assert tried > 0
+    assert failed == 0
+
+
+def test_reference_is_complete():
+    listed = {}
+    for line in (ROOT / "docs" / "api.rst").read_text(encoding="utf-8").splitlines():
+        if module := re.fullmatch(r"\.\. (?:current)?module:: ([\w.]+)", line):
+            names = listed.setdefault(module[1], set())
+        elif re.fullmatch(r"   \w+", line):
+            names.add(line.strip())
+    for name in ("l1fast", "l1fast.penalties", "l1fast.plot"):
+        public = importlib.import_module(name).__all__
+        assert {item for item in public if f"{name}.{item}" not in listed} == listed[name]
 
 
 def part(pattern):

@@ -633,7 +633,8 @@ def iterate(made, w, lipschitz, bound, *, accelerate, n_iter, restart=False, ada
     vectors, q, seen = np.full((6, p), np.nan), np.empty(n), []
     vectors[0] = w
 
-    def look(iteration, objective, gap, iterate):
+    def look(iteration, objective, gap, iterate, gradient):
+        assert np.array(gradient) == pytest.approx(made.state(np.array(iterate))[1], rel=1e-9, abs=1e-9)
         seen.append((iteration, objective, gap, np.array(iterate)))
         return stop is not None and stop(gap)
 

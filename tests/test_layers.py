@@ -17,16 +17,18 @@ LAYERS = (
     ("__main__",),
     ("__init__",),
     ("cli",),
+    ("_compare",),
     ("estimators", "plot", "io"),
     ("_path",),
     ("_solve", "_prox"),
     ("_solvers", "_validation"),
-    ("_homotopy",),
+    ("_homotopy", "_irls", "_descent", "_lbfgs"),
     ("_working_set",),
     ("_proximal",),
-    ("_monitor",),
+    ("_monitor", "_continuation"),
     ("_problem",),
-    ("_baselines", "_design", "_datafits", "_penalties", "_result"),
+    ("_smoothing",),
+    ("_baselines", "_design", "_datafits", "_penalties", "_result", "penalties"),
     ("_threads", "_blas"),
     ("_kernels",),
 )
@@ -104,3 +106,9 @@ def test_import_is_cheap():
 def test_public_names_exist():
     code = "import l1fast; assert l1fast.__all__; [getattr(l1fast, name) for name in l1fast.__all__]"
     subprocess.run([sys.executable, "-P", "-W", "error", "-c", code], check=True, timeout=60)
+
+
+def test_the_command_line_knows_every_solver():
+    """Its list is its own, so that --help needs no NumPy."""
+    code = "import l1fast.cli, l1fast._solvers as s; assert set(l1fast.cli.SOLVERS) == {'auto', *s.SOLVERS}"
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, timeout=60)

@@ -17,6 +17,7 @@ def check_matrix(
     moments: NDArray[np.float64] | None = None,
     n_threads: int = 1,
 ) -> tuple[object | None, str, int]: ...
+def in_runs(matrix: object) -> bool: ...
 def pack_problem(
     matrix: object,
     y: NDArray[np.float64],

@@ -15,6 +15,6 @@ def iterate(
     adapt: bool,
     max_iter: int,
     check_every: int,
-    check: Callable[[int, float, float, NDArray[np.float64], NDArray[np.float64]], bool],
+    check: Callable[[int, float, float, NDArray[np.float64], NDArray[np.float64]], object],
     smoothing: tuple[int, float, NDArray[np.float64]] | None = None,
 ) -> int: ...

@@ -1,0 +1,521 @@
+"""Plain descent, step by step: gradient descent on a Huber penalty that narrows, and the subgradient method.
+
+    w <- P(w - step (X'S(Xw + b - y) + v (lam slope(w) + l2 w)))
+
+slope(w) is clip(w / mu, -1, 1), or sign(w). P moves w to the nearest point within the bounds, and does nothing where
+there are none. A step reads X once. Every few steps the certificate of the true problem is made from the gradient at
+hand, which needs no read of X. Invariant of the loops: g is the whole gradient, or subgradient, at w.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l1fast._monitor import EPS, Carry, Monitor, Outcome, Vector
+from l1fast._problem import Certificate, Problem
+from l1fast._result import Status
+from l1fast._smoothing import Smoothing
+from l1fast._working_set import WorkingSet
+
+CHECK_EVERY, CHECK_WORK = 10, 20_000_000
+"""Steps between two checks of clock and gap, and stored entries visited between them, at most: about 20 ms."""
+
+SORTING_PAYS = 100
+"""Steps from which a sparse X is copied to rows in order of their length: the copy costs about 10 reads."""
+
+SORTING_LEAST = 20_000
+"""Stored entries below which it is not: there the reads are the smaller part of a step."""
+
+MOST_BYTES = 2**32
+"""What a Gram matrix or all iterates may take: beyond it, the request is taken for a slip."""
+
+
+class Walk:
+    """One descent on its way: the point w, its gradient g, and the best point that the checks saw.
+
+    gram : of all columns, in place of X, or None. The problem may be one with its rows in another order.
+    """
+
+    def __init__(
+        self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, gram: NDArray[np.float64] | None = None
+    ) -> None:
+        n, p = problem.shape
+        self.monitor, self.gram, self.given = monitor, gram, problem
+        entries = problem.design.n_entries
+        ordered = gram is None and max_iter >= SORTING_PAYS and entries >= SORTING_LEAST
+        ordered = ordered and monitor.affords(problem.design.storage.nbytes)
+        self.problem = problem.by_length if ordered else problem
+        self.w, self.g, self.slopes, self.q = start.copy(), np.empty(p), np.empty(p), np.empty(n if gram is None else 0)
+        self.scratch = self.problem.scratch()
+        self.best, self.best_gap = start.copy(), np.inf
+        self.before = np.full(p, np.nan)
+        self.last = max_iter
+        self.every = max(1, min(CHECK_EVERY, CHECK_WORK // ((p * p if gram is not None else entries) + p)))
+
+    @property
+    def conversion(self) -> str:
+        """What was copied for the walk."""
+        return self.problem.design.conversion if self.problem is not self.given else ""
+
+    def read(self, smoothing: Smoothing, w: Vector, g: Vector) -> tuple[float, float]:
+        """Fill g with the gradient of the smoothed objective at w; return (loss, penalty) there."""
+        problem = self.problem
+        if self.gram is None:
+            self.monitor.passes += 1.0
+            return problem.smooth_gradient(smoothing, w, self.q, g, self.scratch)
+        from scipy.linalg.blas import daxpy, dsymv  # here: SciPy's BLAS would slow the import of the package
+
+        product, slopes = problem.product, self.slopes
+        assert product is not None
+        g[:] = product
+        dsymv(1.0, self.gram.T, w, beta=-1.0, y=g, overwrite_y=True)
+        np.subtract(g, product, out=slopes)
+        loss = max(problem.datafit.null_loss + 0.5 * float(w @ slopes), 0.0)
+        penalty = problem.slopes(smoothing, w, slopes)
+        daxpy(slopes, g)
+        return loss, penalty
+
+    def change(self, before: Smoothing, after: Smoothing) -> float:
+        """Bring g from one smoothing to another, without X; returns the penalty at w."""
+        problem, slopes = self.problem, self.slopes
+        problem.slopes(before, self.w, slopes)
+        self.g -= slopes
+        penalty = problem.slopes(after, self.w, slopes)
+        self.g += slopes
+        return penalty
+
+    def certify(self, smoothing: Smoothing, loss: float) -> Certificate:
+        """The certificate of w. From X itself where it would do; slopes becomes the gradient of the datafit."""
+        problem = self.problem
+        problem.slopes(smoothing, self.w, self.slopes)
+        np.subtract(self.g, self.slopes, out=self.slopes)
+        made = problem.certify(self.w, self.slopes, loss)
+        if self.gram is not None and made.gap <= self.monitor.target:
+            self.monitor.passes += 1.0
+            point = problem.at(self.w)
+            made = problem.certify(self.w, point.g, point.loss)
+        return made
+
+    def due(self, iteration: int) -> bool:
+        """Whether there is a check at this iteration."""
+        return iteration % self.every == 0 or iteration == self.last
+
+    def check(self, iteration: int, made: Certificate, point: Vector) -> bool:
+        """Whether to stop at a point; the best is kept. Stuck: not a bit of w has changed since the last check."""
+        if made.gap < self.best_gap:
+            self.best_gap = made.gap
+            self.best[:] = point
+        if self.monitor(iteration, made.objective, made.gap, point):
+            return True
+        if np.array_equal(self.w, self.before):
+            self.monitor.status = Status.NO_PROGRESS
+            return True
+        self.before[:] = self.w
+        return iteration == self.last
+
+    def project(self, w: Vector) -> None:
+        """Move w into the bounds."""
+        penalty = self.problem.penalty
+        if penalty.lower is not None and penalty.upper is not None:
+            np.clip(w, penalty.lower, penalty.upper, out=w)
+
+
+@dataclass(frozen=True)
+class HuberDescent:
+    """Gradient descent on the Huber penalty with a width and a step that fall by a fixed rule, from the least-norm fit.
+
+    w_1 = pinv(X) y, and for k = 2, 3, ...
+
+        w_k = w_(k-1) - step_k (X'(X w_(k-1) - y) + lam clip(w_(k-1) / mu_k, -1, 1))
+        mu_k = mu / log2 k,     step_k = 1 / (||X||_2^2 log2 k)
+
+    step by step, ``max_iter`` steps. With weights, an intercept, l2 or bounds: the gradient of the smoothed objective,
+    1 / (||sqrt(s) (X - mean)||_2^2 + l2 max v), a least-norm fit of the same least squares, and projection.
+
+    Parameters
+    ----------
+    mu : float
+        Width of the Huber penalty at k = 2.
+    iterates : bool
+        Keep w_1, w_2, ... in ``Result.iterates``: its last row is where the scheme ends, ``coef`` the point with the
+        smallest gap of those checked (every tenth, or more where X is large).
+    gram : {"auto"} or bool
+        Work on X'X, formed once. "auto": where it is much smaller than X and the steps are many enough to pay for it.
+    line_search : bool
+        Choose the step by halving until the smoothed objective falls enough (Armijo 1966); it grows again after steps
+        that did at once. mu_k stays as it is.
+
+    Notes
+    -----
+    What it reaches: where lam / mu_k is far above ||X||^2, a coefficient near 0 is thrown from one side of it to the
+    other, by up to lam step_k at each step, since the step knows nothing of the curvature lam / mu_k of the penalty.
+    The gap then levels off, and falls as step_k does, as 1 / log2 k; and rounding errors grow at every such throw, so
+    that no two programs follow the same path for long. ``line_search`` has no such limit, and comes near the minimiser
+    for mu_k, whose objective is at most lam sum(v) mu_k / 2 above the optimum; but mu_k falls slowly.
+    To reach a gap that is asked for, `AcceleratedGradient` narrows the width as the gap falls.
+    Without ``start`` it begins at the least-norm fit: by LAPACK (singular values below max(n, p) eps ||X|| count as 0)
+    where that takes a few seconds at most, else by LSMR from 0 to a tolerance of 1e-8 in at most 2000 steps and in half
+    of the time limit. ||X||_2 is exact to rounding.
+    Cost: one read of X for each step (1.5 on average with the line search); with X'X, n_features^2 multiply-adds.
+    Memory: 6 n_features + n_samples numbers, a copy of a sparse X with its rows in order of length, X'X, all iterates.
+    """
+
+    mu: float = 0.005
+    iterates: bool = False
+    gram: Literal["auto"] | bool = "auto"
+    line_search: bool = False
+    name: ClassVar[str] = "huber_descent"
+    default_max_iter: ClassVar[int] = 10_000
+
+    def __post_init__(self) -> None:
+        check_positive("mu", self.mu)
+        for name in ("iterates", "line_search"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        if self.gram != "auto" and not isinstance(self.gram, bool):
+            raise ValueError(f"gram must be 'auto', True or False, got {self.gram!r}")
+
+    def cold_start(self, problem: Problem, max_iter: int, monitor: Monitor) -> Vector:
+        """The least-norm w of the best fit without the penalty, within the bounds."""
+        self.check_room(problem, max_iter)
+        return problem.penalty.within(least_norm_fit(problem, monitor))
+
+    def check_room(self, problem: Problem, max_iter: int) -> None:
+        """Refuse, before any work, what cannot be meant."""
+        p = problem.shape[1]
+        if self.iterates and 8 * (max_iter + 1) * p > MOST_BYTES:
+            raise ValueError(
+                f"iterates=True would keep {max_iter + 1:,} x {p:,} numbers ({8e-9 * (max_iter + 1) * p:.3g} GB); "
+                "lower max_iter, or look at the states in a callback"
+            )
+        if self.gram is True and 8 * p * p > MOST_BYTES:
+            raise ValueError(f"gram=True would form {p:,} x {p:,} numbers ({8e-9 * p * p:.3g} GB); leave it at 'auto'")
+
+    def run(
+        self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
+    ) -> Outcome:
+        """Walk max_iter steps at most; the iterate with the smallest gap of those checked is kept."""
+        self.check_room(problem, max_iter)
+        try:
+            gram = gram_of(problem, monitor) if self.wants_gram(problem, max_iter) else None
+            steepest = norm2_of(problem, monitor, gram) + problem.penalty.l2 * problem.largest_weight
+        except OutOfTime:
+            monitor.status = Status.TIME_LIMIT
+            return Outcome(start, 0, 0, iterates=start[None].copy() if self.iterates else None)
+        walk = Walk(problem, start, max_iter, monitor, gram)
+        kept = np.empty((max_iter + 1, len(start))) if self.iterates else None
+        step = self.searched if self.line_search else self.scheduled
+        done = step(walk, 1.0 / steepest, kept)
+        return Outcome(walk.best, done, done, walk.conversion, iterates=None if kept is None else kept[: done + 1])
+
+    def wants_gram(self, problem: Problem, max_iter: int) -> bool:
+        """Whether to work on X'X."""
+        if self.gram != "auto":
+            return bool(self.gram)
+        n, p = problem.shape
+        entries = problem.design.n_entries
+        return p * p <= GRAM_SHARE * entries and entries <= GRAM_STEPS * max_iter * n
+
+    def smoothing(self, walk: Walk, iteration: int) -> tuple[Smoothing, float]:
+        """The Huber penalty of a step, and log2 k; a repair of the certificate goes on where the walk ended."""
+        slowness = math.log2(iteration + walk.monitor.offset + 2)
+        return Smoothing("huber", self.mu / slowness), slowness
+
+    def scheduled(self, walk: Walk, step: float, kept: NDArray[np.float64] | None) -> int:
+        """The steps of the text."""
+        from scipy.linalg.blas import daxpy  # here: as in Walk.read
+
+        w, g = walk.w, walk.g
+        for iteration in range(walk.last + 1):
+            if kept is not None:
+                kept[iteration] = w
+            smoothing, slowness = self.smoothing(walk, iteration)
+            loss, _ = walk.read(smoothing, w, g)
+            if walk.due(iteration) and walk.check(iteration, walk.certify(smoothing, loss), walk.w):
+                break
+            daxpy(g, w, a=-step / slowness)
+            walk.project(w)
+        return iteration
+
+    def searched(self, walk: Walk, step: float, kept: NDArray[np.float64] | None) -> int:
+        """Steps that lower the smoothed objective, each long enough. g is made afresh for each new width, without X."""
+        w, g = walk.w, walk.g
+        trial, g_trial, moved = np.empty_like(w), np.empty_like(g), np.empty_like(w)
+        longest = LONGEST * step
+        smoothing, _ = self.smoothing(walk, 0)
+        loss, penalty = walk.read(smoothing, w, g)
+        for iteration in range(walk.last + 1):
+            w, g = walk.w, walk.g
+            if kept is not None:
+                kept[iteration] = w
+            if walk.due(iteration) and walk.check(iteration, walk.certify(smoothing, loss), walk.w):
+                break
+            before, longer = loss + penalty, LONGER
+            while True:
+                np.multiply(g, -step, out=trial)
+                trial += w
+                walk.project(trial)
+                loss, penalty = walk.read(smoothing, trial, g_trial)
+                np.subtract(w, trial, out=moved)
+                if not loss + penalty > before * (1.0 + 4.0 * EPS) - ENOUGH * float(g @ moved):
+                    break
+                step, longer = step * SHORTER, 1.0
+            step = min(step * longer, longest)
+            walk.w, walk.g, trial, g_trial = trial, g_trial, w, g
+            narrower, _ = self.smoothing(walk, iteration + 1)
+            penalty, smoothing = walk.change(smoothing, narrower), narrower
+        return iteration
+
+
+ENOUGH = 1e-4
+"""Part of the fall that the gradient promises which a step must bring: Nocedal and Wright (2006, section 3.1)."""
+
+SHORTER, LONGER = 0.5, 1.25
+"""What a step that is too long is multiplied by, and the next one after a step that was not."""
+
+LONGEST = 1e6
+"""Longest step of the line search, in units of 1 / ||X||^2."""
+
+
+@dataclass(frozen=True)
+class Subgradient:
+    """The subgradient method: steps against X'q + v (lam sign(w) + l2 w), where sign(0) = 0; for comparison.
+
+    F need not fall at a step, and no coefficient becomes exactly 0 but by luck.
+
+    Parameters
+    ----------
+    step : {"polyak", "diminishing"}
+        With s_k the subgradient at step k = 0, 1, ...
+        "polyak": (F(w_k) - level) / ||s_k||^2. The level stands for the optimum: a record of F less delta, and never
+        below the largest dual value that a check has certified, which the optimum is above.
+        "diminishing": scale / (||s_k|| sqrt(k + 1)).
+    scale : float or None
+        A length in the space of w, of the order of the distance from the start to a solution. None: a third of
+        ||y|| / max_j ||x_j||, what one coefficient needs to explain all of y.
+
+    Notes
+    -----
+    The level: while it is above the optimum, each step brings w nearer to every solution, by the square of its own
+    length in squared distance. So when the squares since the last record exceed scale^2 it is too low, and delta
+    halves; F below the record by delta / 2 makes a new record (Kim, Ahn and Cho 1991).
+    The checks also look at a running average of the points that they saw, where the zigzag cancels, and whose residual
+    is the average of theirs: no read of X. ``coef`` is the point with the smallest gap of all of these.
+    After k steps the best F is O(1 / sqrt(k)) above the optimum (for "diminishing", times log k), and so it looks:
+    expect a relative gap of 1e-2 to 1e-3 after some thousand steps. Bounds hold, by projection.
+    Cost: one read of X for each step. Memory: 9 n_features + 2 n_samples numbers, and a copy of a sparse X with its
+    rows in order of length.
+    Sources: Shor (1962); Polyak (USSR Comput. Math. 1969); Kim, Ahn and Cho (Math. Program. 1991); the rules side by
+    side in Boyd, Xiao and Mutapcic, "Subgradient methods" (2003).
+    """
+
+    step: Literal["polyak", "diminishing"] = "polyak"
+    scale: float | None = None
+    name: ClassVar[str] = "subgradient"
+    default_max_iter: ClassVar[int] = 10_000
+
+    def __post_init__(self) -> None:
+        if self.step not in ("polyak", "diminishing"):
+            raise ValueError(f"step must be 'polyak' or 'diminishing', got {self.step!r}")
+        if self.scale is not None:
+            check_positive("scale", self.scale)
+
+    def run(
+        self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
+    ) -> Outcome:
+        """Walk max_iter steps at most; the point with the smallest gap of those checked is kept."""
+        from scipy.linalg.blas import daxpy  # here: as in Walk.read
+
+        walk = Walk(problem, start, max_iter, monitor)
+        scale = self.scale or COMMON_SCALE * math.sqrt(2.0 * problem.scale / float(problem.norm2.max()))
+        smoothing, level, average, w, g = Smoothing("abs"), Level(scale), Average(walk), walk.w, walk.g
+        for iteration in range(max_iter + 1):
+            loss, penalty = walk.read(smoothing, w, g)
+            if walk.due(iteration):
+                here, there = walk.certify(smoothing, loss), average.add()
+                level.bound = max(level.bound, here.objective - here.gap, there.objective - there.gap)
+                if walk.check(iteration, *((here, w) if here.gap <= there.gap else (there, average.w))):
+                    break
+            length = math.sqrt(float(g @ g))
+            if length > 0.0:
+                if self.step == "polyak":
+                    way = level.way(loss + penalty, length)
+                else:
+                    way = scale / math.sqrt(iteration + monitor.offset + 1.0)
+                daxpy(g, w, a=-way / length)
+                walk.project(w)
+        return Outcome(walk.best, iteration, iteration, walk.conversion)
+
+
+COMMON_SCALE = 1.0 / 3.0
+"""Distance to a solution that is assumed, in units of ||y|| / max_j ||x_j|| (measured)."""
+
+
+@dataclass
+class Level:
+    """What Polyak's step takes for the optimum; see `Subgradient`.
+
+    Attributes
+    ----------
+    scale : float
+        Distance from any point to a solution, as it is assumed.
+    bound : float
+        A proven lower bound of the optimum.
+    """
+
+    scale: float
+    bound: float = -math.inf
+    best: float = math.inf
+    record: float = math.inf
+    delta: float = math.inf
+    squares: float = 0.0
+
+    def way(self, objective: float, length: float) -> float:
+        """How far to go from a point with that objective and a subgradient of that length."""
+        self.best = min(self.best, objective)
+        if math.isinf(self.delta):
+            self.delta = 0.5 * (objective - self.bound)
+        if objective <= self.record - 0.5 * self.delta:
+            self.record, self.squares = objective, 0.0
+        elif self.squares > self.scale**2:
+            self.record, self.squares, self.delta = self.best, 0.0, 0.5 * self.delta
+        way = max(objective - max(self.record - self.delta, self.bound), 0.0) / length
+        self.squares += way**2
+        return way
+
+
+class Average:
+    """A running average of the points at the checks, with the residual and the gradient of the datafit there."""
+
+    def __init__(self, walk: Walk) -> None:
+        self.walk, self.seen = walk, 0
+        self.w, self.q, self.g = np.zeros_like(walk.w), np.zeros_like(walk.q), np.zeros_like(walk.g)
+
+    def add(self) -> Certificate:
+        """Let in the present point, just certified, and certify the average."""
+        walk, problem = self.walk, self.walk.problem
+        part = max(FORGETTING, 2.0 / (self.seen + 2.0))
+        self.seen += 1
+        for mean, new in ((self.w, walk.w), (self.q, walk.q), (self.g, walk.slopes)):
+            mean += part * (new - mean)
+        walk.project(self.w)  # against rounding
+        return problem.certify(self.w, self.g, 0.5 * problem.datafit.inner(self.q, self.q))
+
+
+FORGETTING = 0.1
+"""Part of the average that the newest point has, at least (measured)."""
+
+
+class OutOfTime(Exception):
+    """The time limit came before the first step."""
+
+
+def check_positive(name: str, value: object) -> None:
+    """Raise unless a setting is a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not 0.0 < value < math.inf:
+        raise ValueError(f"{name} must be finite and above 0, got {value!r}")
+
+
+def gram_of(problem: Problem, monitor: Monitor) -> NDArray[np.float64]:
+    """(X - mean)'S(X - mean), in float64."""
+    p = problem.shape[1]
+    working = WorkingSet(problem, exact=True)
+    working.add(np.arange(p))
+    if not working.complete_gram(monitor):
+        raise OutOfTime
+    if len(working.members) == p:
+        return working.gram
+    gram = np.zeros((p, p))
+    gram[np.ix_(working.members, working.members)] = working.gram[: working.known, : working.known]
+    return gram
+
+
+def norm2_of(problem: Problem, monitor: Monitor, gram: NDArray[np.float64] | None = None) -> float:
+    """||sqrt(s) (X - mean)||_2^2 to a relative 1e-12: from the smaller Gram matrix if that is small, else by ARPACK."""
+    n, p = problem.shape
+    if min(n, p) <= SMALL_GRAM and (p <= n or n * p <= DENSE_ENTRIES):
+        from scipy.linalg import eigvalsh
+
+        if p > n:
+            columns = problem.array()
+            gram = columns @ columns.T
+        elif gram is None:
+            gram = gram_of(problem, monitor)
+        return float(eigvalsh(gram, subset_by_index=[len(gram) - 1, len(gram) - 1])[0])
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    homogeneous = problem.with_target(np.zeros(n))
+    q, g, scratch = np.empty(n), np.empty(p), problem.scratch()
+
+    def multiply(v: Vector) -> Vector:
+        if monitor.out_of_time():
+            raise OutOfTime
+        if gram is not None:
+            return gram @ v
+        monitor.passes += 1.0
+        homogeneous.gradient(np.ascontiguousarray(v), q, g, scratch)
+        return g.copy()
+
+    begin = np.random.default_rng(0).standard_normal(p)  # by chance, but the same at every call
+    operator = LinearOperator((p, p), matvec=multiply, dtype=np.float64)
+    found = eigsh(operator, k=1, which="LA", v0=begin, tol=EIGENVALUE_TOL, return_eigenvectors=False)
+    return float(found[0])
+
+
+def least_norm_fit(problem: Problem, monitor: Monitor) -> Vector:
+    """pinv(sqrt(s) (X - mean)) sqrt(s) (y - mean of y); 0 for a column that cannot matter. See `HuberDescent`."""
+    n, p = problem.shape
+    if problem.trivial:
+        return np.zeros(p)
+    left = math.inf if monitor.time_limit is None else monitor.began + monitor.time_limit - time.perf_counter()
+    work = n * p * min(n, p)
+    if work <= min(LAPACK_WORK, LAPACK_RATE * START_SHARE * left) and n * p <= LAPACK_ENTRIES:
+        from scipy.linalg import lstsq
+
+        monitor.passes += 1.0
+        target = problem.datafit.root * problem.datafit.centred
+        fitted = lstsq(problem.array(), target, cond=max(n, p) * EPS, overwrite_a=True, check_finite=False)[0]
+        return np.where(problem.norm2 == 0.0, 0.0, fitted)
+    from scipy.sparse.linalg import lsmr
+
+    if monitor.affords(problem.design.storage.nbytes):
+        problem = problem.by_length
+    kept = np.where(problem.norm2 == 0.0, 0.0, 1.0)
+    operator, steps = problem.operator(kept), START_STEPS
+    if left < math.inf:
+        began = time.perf_counter()
+        operator.rmatvec(operator.matvec(kept))
+        monitor.passes += 2.0
+        steps = min(steps, int(START_SHARE * left / (time.perf_counter() - began)))
+    target = problem.datafit.root * problem.datafit.centred
+    found = lsmr(operator, target, atol=START_TOL, btol=START_TOL, conlim=0.0, maxiter=max(steps, 0))
+    monitor.passes += 2.0 * found[2]
+    made: Vector = kept * found[0]
+    return made
+
+
+SMALL_GRAM, DENSE_ENTRIES = 500, 10_000_000
+"""Size of a Gram matrix whose eigenvalue LAPACK finds in some milliseconds, and of an X that is copied for it."""
+
+EIGENVALUE_TOL = 1e-9
+"""Residual that ARPACK leaves of the largest eigenpair, relative; the eigenvalue errs by about its square."""
+
+LAPACK_WORK, LAPACK_ENTRIES, LAPACK_RATE = 2e10, 30_000_000, 5e9
+"""Multiply-adds of a least-norm fit by LAPACK, about four seconds; entries of a dense X for it; the rate, carefully."""
+
+START_TOL, START_STEPS, START_SHARE = 1e-8, 2000, 0.5
+"""The least-norm fit by LSMR: its tolerance, its steps, and its part of the time limit, at most."""
+
+GRAM_SHARE, GRAM_STEPS = 0.25, 10
+"""X'X is worth forming where it has at most this part of the entries of X, and a row of X at most so many a step.
+
+It takes as many multiply-adds for each entry of X as its row has entries, but at the speed of BLAS.
+"""
