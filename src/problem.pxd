@@ -114,7 +114,6 @@ cdef inline double gradient_of_dense_rows(const Problem* P, const double* w, dou
 
 cdef struct Sweep:
     const Problem* P
-    const Smoothing* S              # NULL: the gradient of the datafit alone
     const double* w
     double b
     double* q
@@ -122,7 +121,6 @@ cdef struct Sweep:
     double* sums                    # by rows: (n_sums - 1) x n_features, what parts 1 .. n_sums - 1 add to g
     Py_ssize_t n_parts              # of the job at hand
     Py_ssize_t n_sums
-    double penalty                  # value of the smoothed penalty
     double total                    # sum_i q_i
     double loss2[MOST_PARTS]        # of each part
     double part_total[MOST_PARTS]
@@ -134,22 +132,11 @@ cdef inline double gradient(const Problem* P, const double* w, double* q, double
     By rows: one read of X. By columns: one read, and one more of the columns with w_j != 0.
     scratch: sums_size(&P.X, P.n_threads) numbers, written.
     """
-    cdef double penalty
-    return smooth_gradient(P, NULL, w, q, g, scratch, &penalty)
-
-
-cdef inline double smooth_gradient(const Problem* P, const Smoothing* S, const double* w, double* q, double* g,
-                                   double* scratch, double* penalty) noexcept nogil:
-    """The same with g the gradient of loss + smoothed penalty, and penalty (written) the value of the latter.
-
-    The sums of g begin at the slopes of the penalty: nothing is read or written once more for it.
-    """
     cdef const MatrixView* X = &P.X
     cdef Py_ssize_t n = n_samples(X), p = n_features(X), i
     cdef double loss2 = 0.0
     cdef Sweep job
-    job.P, job.S, job.w, job.q, job.g, job.sums, job.n_sums = P, S, w, q, g, scratch, 1
-    job.total = job.penalty = 0.0
+    job.P, job.w, job.q, job.g, job.sums, job.n_sums, job.total = P, w, q, g, scratch, 1, 0.0
     job.b = intercept_of(P, w)
     if X.by_rows:
         job.n_parts = job.n_sums = sum_parts(stored_entries(X), p, P.n_threads)
@@ -161,8 +148,6 @@ cdef inline double smooth_gradient(const Problem* P, const Smoothing* S, const d
         job.n_parts = min(range_parts(n, P.n_threads), MOST_PARTS)
         run(P.team, residual_part, &job, job.n_parts, P.n_threads)
         dots(P.team, X, q, g, P.n_threads)
-        if S != NULL:
-            job.penalty = slopes(S, &P.penalty, w, g, True, p)
     for i in range(job.n_parts):
         loss2 += job.loss2[i]
         job.total += job.part_total[i]
@@ -173,8 +158,15 @@ cdef inline double smooth_gradient(const Problem* P, const Smoothing* S, const d
         loss2 -= job.total * job.total / P.total_weight
         if loss2 < 0.0:
             loss2 = 0.0
-    penalty[0] = job.penalty
     return 0.5 * loss2
+
+
+cdef inline double smooth_gradient(const Problem* P, const Smoothing* S, const double* w, double* q, double* g,
+                                   double* scratch, double* penalty) noexcept nogil:
+    """The same with g the gradient of loss + smoothed penalty, and penalty (written) the value of the latter."""
+    cdef double loss = gradient(P, w, q, g, scratch)
+    penalty[0] = slopes(S, &P.penalty, w, g, True, n_features(&P.X))
+    return loss
 
 
 cdef inline void rows_part(void* context, Py_ssize_t part) noexcept nogil:
@@ -183,10 +175,7 @@ cdef inline void rows_part(void* context, Py_ssize_t part) noexcept nogil:
     cdef Py_ssize_t first = part_begin(&job.P.X, part, job.n_parts)
     cdef Py_ssize_t last = part_begin(&job.P.X, part + 1, job.n_parts), p = n_features(&job.P.X)
     cdef double* g = job.g if part == 0 else job.sums + (part - 1) * p
-    if part == 0 and job.S != NULL:
-        job.penalty = slopes(job.S, &job.P.penalty, job.w, g, False, p)
-    else:
-        clear(g, p)
+    clear(g, p)
     job.loss2[part] = gradient_of_rows(job.P, job.w, job.b, first, last, job.q, g)
     job.part_total[part] = total_of(job.P, job.q, first, last)
 
