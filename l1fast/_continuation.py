@@ -114,11 +114,11 @@ class Stage:
         return self.left <= (self.target if self.last else SHARE * gap)
 
     def lack(self, w: Vector, gradient: Vector) -> float:
-        """A bound on F_s(w) - min F_s from the gradient that the bounds leave, by convexity.
+        """A bound on F_s(w) - min F_s from the part of its gradient that the bounds leave, by convexity.
 
-        |gradient'(w - w*)| <= max_j |gradient_j| / v_j sum_j v_j (|w_j| + |w*_j|), where F_s(w*) <= F(0) bounds
-        lam sum_j v_j (|w*_j| - width). For an unpenalised coefficient gradient_j^2 / norm2_j, about what it can gain,
-        stands in.
+        |gradient'(w - w*)| <= max_j (|gradient_j| / v_j) sum_j v_j (|w_j| + |w*_j|), and at the minimiser w*
+        lam sum_j v_j (|w*_j| - slack) <= F_s(w*) <= F(0). An unpenalised coefficient, which has no such limit, counts
+        gradient_j^2 / norm2_j, twice what it alone can gain.
         """
         problem, weights = self.problem, self.problem.penalty.weights
         steepness, size, lam, rest = np.abs(gradient), np.abs(w), problem.penalty.lam, 0.0
@@ -127,9 +127,6 @@ class Stage:
             rest = float((steepness[free] ** 2 / problem.norm2[free]).sum())
             steepness = np.divide(steepness, weights, out=np.zeros_like(steepness), where=weights > 0.0)
             size *= weights
-        length = (
-            float(size.sum())
-            + (problem.scale / lam if lam > 0.0 else 0.0)
-            + self.smoothing.slack * problem.total_weight
-        )
+        length = float(size.sum()) + self.smoothing.slack * problem.total_weight
+        length += problem.scale / lam if lam > 0.0 else 0.0
         return float(steepness.max(initial=0.0)) * length + rest

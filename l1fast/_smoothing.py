@@ -85,8 +85,8 @@ class Smoothing:
     def cost(self, penalty: ElasticNet, g: Vector) -> float:
         """The gap that this smoothing leaves where g is the gradient of the datafit at its minimiser, without l2.
 
-        There |g_j| = lam v_j phi'(|w_j|) = lam v_j r, so that |w_j| = mu r (Huber) or eps r / sqrt(1 - r^2), and the
-        gap is lam sum_j v_j |w_j| (1 - r). 0 for a kind without such a formula.
+        There |g_j| = lam v_j r with r = phi'(|w_j|), so that |w_j| = mu r (Huber) or eps r / sqrt(1 - r^2), and the gap
+        is lam sum_j v_j |w_j| (1 - r). 0 for the other kinds.
         """
         if self.kind not in ("huber", "pseudo_huber") or penalty.lam == 0.0:
             return 0.0
