@@ -259,7 +259,7 @@ class Comparison:
             how += f", short of its tol {_short(reference.tol)}: excess, precision and recall are as uncertain"
         return [
             "gap: certified duality gap / F(0). *: first to reach it. -: not reached.",
-            "passes: reads of X. excess: (F - F of the reference) / F(0). nonzeros: exact.",
+            "steps: iterations. passes: reads of X. excess: (F - F of the reference) / F(0). nonzeros: exact.",
             "precision, recall: features that a step along them leaves non-zero, against the reference's support.",
             f"reference: {how}; {len(reference.support):,} nonzeros",
         ]
@@ -272,7 +272,7 @@ class Comparison:
     def _table(self) -> tuple[list[str], list[str], list[list[str]]]:
         """Group headings, headings and cells; a refused row has its name and the reason alone."""
         unit, factor = self._unit()
-        numbers = (unit, "passes", "gap", "excess", "nonzeros", "precision", "recall")
+        numbers = (unit, "steps", "passes", "gap", "excess", "nonzeros", "precision", "recall")
         head = ["solver", *(f"{_short(level)} " for level in self.levels), *numbers, "status"]  # room for the star
         over = ["", *[f"{unit} to gap"] * len(self.levels), *["at the end"] * len(numbers), ""]
         first, body = self.fastest, []
@@ -287,6 +287,7 @@ class Comparison:
             result, excess = row.result, row.excess or 0.0
             cells = [
                 _digits(factor * result.seconds),
+                f"{result.n_iter:,}",
                 rounded(result.n_passes),
                 f"{result.dual_gap:.1e}",
                 f"{excess:.1e}" if excess > 0.0 else "0",

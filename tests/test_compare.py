@@ -414,7 +414,9 @@ def test_the_table(comparison, mixed):
     rows = {line.split()[0]: line for line in repr(mixed).splitlines() if line}
     assert re.search(r" - .*time limit$", rows["ista"])
     assert "refused: homotopy needs" in rows["homotopy"]
-    assert max(map(len, text.splitlines())) <= 140
+    steps = lines[head].split().index("steps")
+    assert [line.split()[steps] for line in body] == [f"{row.n_iter:,}" for row in comparison.ranked]
+    assert max(map(len, text.splitlines())) <= 145  # what a wide terminal shows
 
 
 def test_the_table_for_notebooks(mixed):
