@@ -5,6 +5,7 @@ The loop is `_kernels.fista`; on a smoothing it runs in stages, each narrower th
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -98,7 +99,9 @@ class Loop:
         stage: Stage | None = None,
     ) -> None:
         """Run from vectors[0] until a check, the stage or max_iter says stop. curvature : that of the smoothing."""
-        first, design = self.done, self.problem.design
+        first, design, steepest = self.done, self.problem.design, curvature
+        if math.isinf(curvature):  # the steps find how much of it they meet
+            curvature, steepest = 0.0, STEEPEST * self.lipschitz
 
         def check(iteration: int, objective: float, gap: float, w: Vector, g: Vector) -> object:
             w, g, iteration = np.asarray(w), np.asarray(g), first + iteration  # w and g come as memoryviews
@@ -119,7 +122,7 @@ class Loop:
             self.q,
             self.scratch,
             self.lipschitz + curvature,
-            self.bound + curvature,
+            self.bound + steepest,
             settings.accelerate,
             settings.restart,
             self.adapt,
@@ -230,12 +233,12 @@ class AcceleratedGradient:
         Kept is the iterate with the smallest gap; the last, where the penalty is one of its own.
         """
         loop = Loop(problem, start, self.step, monitor, any_gap=not isinstance(self.penalty, str))
-        strength = problem.penalty.lam * problem.largest_weight
         for smoothing, last in stages(problem, self.penalty, self.continuation, monitor.target, loop.lipschitz):
             if smoothing.width <= EPS * np.abs(loop.vectors[0]).max(initial=0.0) and not last:
                 monitor.status = Status.NO_PROGRESS
                 break
-            curvature = min(problem.penalty.lam * smoothing.curvature(problem.largest_weight), STEEPEST * strength)
+            lam, steepest = problem.penalty.lam, smoothing.curvature(problem.largest_weight)
+            curvature = lam * steepest if lam > 0.0 else 0.0
             stage = Stage(problem, smoothing, last, monitor.target)
             loop.iterate(self, max_iter, smoothing, curvature, stage)
             if not loop.over:
@@ -255,7 +258,7 @@ class Gradient(AcceleratedGradient):
 
 
 STEEPEST = 1e12
-"""Curvature allowed to the powers, whose slope is infinitely steep at 0; the steps find what they need."""
+"""Curvature allowed to the powers, in units of that of the datafit: they are infinitely steep at 0."""
 
 
 def spectral_norm2(problem: Problem, vectors: NDArray[np.float64], q: Vector, scratch: Vector, steps: int) -> float:
