@@ -343,7 +343,6 @@ try:
                      callback=lambda state: False)
 except KeyboardInterrupt:
     sys.exit(0 if solve() == before else 1)
-sys.exit(2)
 """
 
 
