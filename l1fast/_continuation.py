@@ -61,7 +61,7 @@ def stages(
 
     target : absolute gap; curvature : of the datafit, ||X||^2.
     """
-    total = float(problem.shape[1] if problem.penalty.weights is None else problem.penalty.weights.sum())
+    total = problem.total_weight
     strength = problem.penalty.lam * problem.largest_weight
     if isinstance(penalty, str):
         wanted = Smoothing(penalty)
@@ -87,26 +87,46 @@ def stages(
 class Stage:
     """Whether one smoothing has given what it can.
 
-    left : a bound on F_s(w) - min F_s at the last point asked about; see `over`.
+    Attributes
+    ----------
+    left : float
+        What the smoothed problem still lacked at the last call, at most.
     """
 
     def __init__(self, problem: Problem, smoothing: Smoothing, last: bool, target: float) -> None:
         self.problem, self.smoothing, self.last, self.target = problem, smoothing, last, target
-        self.slopes = np.empty(problem.shape[1])
-        self.left = np.inf
+        self.slopes, self.left = np.empty(problem.shape[1]), np.inf
 
     def over(self, gap: float, w: Vector, g: Vector) -> bool:
         """Whether to go on to a narrower one, or, for the last, whether it is solved to the target.
 
-        g : the gradient of the datafit at w. By convexity F_s(w) - min F_s <= max|grad F_s| ||w - w*||_1, and no
-        minimiser is longer than F(0) / lam where every weight is 1.
+        g : the gradient of the datafit at w. What the smoothing will cost is told by w and, as if it were that of a
+        minimiser, by g: a start from a solution is far from the minimiser of a wide smoothing, and should not go there.
         """
-        problem = self.problem
+        problem, penalty = self.problem, self.problem.penalty
         problem.slopes(self.smoothing, w, self.slopes)
-        cost = problem.smoothing_gap(w, self.slopes)
-        lam = problem.penalty.lam
-        reach = float(np.abs(w).sum()) + (problem.scale / lam if lam > 0.0 else 0.0)
-        self.slopes += g
-        left = problem.penalty.remaining(w, self.slopes)
-        self.left = max(left.max(initial=0.0), -left.min(initial=0.0)) * reach
-        return self.left <= (self.target if self.last else SHARE * gap) or (not self.last and gap <= DONE * cost)
+        self.left = self.lack(w, penalty.remaining(w, self.slopes + g))
+        if penalty.lam * problem.largest_weight == 0.0:  # nothing is smoothed: the true gap decides
+            return False
+        cost = max(problem.smoothing_gap(w, self.slopes), self.smoothing.cost(penalty, g))
+        if not self.last and gap <= DONE * cost:
+            return True
+        return self.left <= (self.target if self.last else SHARE * gap)
+
+    def lack(self, w: Vector, gradient: Vector) -> float:
+        """A bound on F_s(w) - min F_s from the part of its gradient that the bounds leave, by convexity.
+
+        |gradient'(w - w*)| <= max_j (|gradient_j| / v_j) sum_j v_j (|w_j| + |w*_j|), and at the minimiser w*
+        lam sum_j v_j (|w*_j| - slack) <= F_s(w*) <= F(0). An unpenalised coefficient, which has no such limit, counts
+        gradient_j^2 / norm2_j, twice what it alone can gain.
+        """
+        problem, weights = self.problem, self.problem.penalty.weights
+        steepness, size, lam, rest = np.abs(gradient), np.abs(w), problem.penalty.lam, 0.0
+        if weights is not None:
+            free = (weights == 0.0) & (problem.norm2 > 0.0)
+            rest = float((steepness[free] ** 2 / problem.norm2[free]).sum())
+            steepness = np.divide(steepness, weights, out=np.zeros_like(steepness), where=weights > 0.0)
+            size *= weights
+        length = float(size.sum()) + self.smoothing.slack * problem.total_weight
+        length += problem.scale / lam if lam > 0.0 else 0.0
+        return float(steepness.max(initial=0.0)) * length + rest

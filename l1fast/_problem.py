@@ -166,6 +166,11 @@ class Problem:
         return 1.0 if self.penalty.weights is None else float(self.penalty.weights.max(initial=0.0))
 
     @property
+    def total_weight(self) -> float:
+        """sum_j v_j."""
+        return float(self.shape[1] if self.penalty.weights is None else self.penalty.weights.sum())
+
+    @property
     def trivial(self) -> bool:
         """Whether there is nothing to fit: y, or every column of X, is constant, or there is no column."""
         return self.datafit.null_loss == 0.0 or not self.norm2.any()

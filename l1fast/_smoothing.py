@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l1fast import penalties
+from l1fast._penalties import ElasticNet
 
 Vector = NDArray[np.float64]
 
@@ -75,3 +76,22 @@ class Smoothing:
         if self.kind in ("huber", "pseudo_huber", "quadratic"):
             return largest_weight / self.width
         return np.inf
+
+    @property
+    def slack(self) -> float:
+        """phi(u) >= |u| - slack for every u."""
+        return 0.5 / float(self.gamma.min()) if self.gamma.size else self.width
+
+    def cost(self, penalty: ElasticNet, g: Vector) -> float:
+        """The gap that this smoothing leaves where g is the gradient of the datafit at its minimiser, without l2.
+
+        There |g_j| = lam v_j r with r = phi'(|w_j|), so that |w_j| = mu r (Huber) or eps r / sqrt(1 - r^2), and the gap
+        is lam sum_j v_j |w_j| (1 - r). 0 for the other kinds.
+        """
+        if self.kind not in ("huber", "pseudo_huber") or penalty.lam == 0.0:
+            return 0.0
+        pull = penalty.pull(-g)
+        limit = penalty.lam if penalty.weights is None else penalty.lam * penalty.weights
+        r = np.minimum(np.divide(pull, limit, out=np.ones_like(pull), where=limit > 0.0), 1.0)
+        each = r * (1.0 - r) if self.kind == "huber" else r * np.sqrt((1.0 - r) / (1.0 + r))
+        return self.width * float((limit * each).sum())

@@ -148,6 +148,7 @@ cdef inline double smooth_gradient(const Problem* P, const Smoothing* S, const d
     """The same with g the gradient of loss + smoothed penalty, and penalty (written) the value of the latter.
 
     The sums of g begin at the slopes of the penalty: nothing is read or written once more for it.
+    w_j is 0 where a column cannot matter (norm2_j = 0).
     """
     cdef const MatrixView* X = &P.X
     cdef Py_ssize_t n = n_samples(X), p = n_features(X), i

@@ -38,7 +38,10 @@ typedef struct {
     slope = slope > 1.0 ? 1.0 : slope;                                                                               \
     slope = slope < -1.0 ? -1.0 : slope;                                                                             \
     value = slope * (u - 0.5 * width * slope);
-#define L1FAST_PHI_PSEUDO_HUBER value = sqrt(u * u + width * width); slope = u / value;
+#define L1FAST_PHI_PSEUDO_HUBER /* scaled by the larger one: no square over- or underflows */                         \
+    slope = a > width ? width / a : a * inverse;                                                                     \
+    value = (a > width ? a : width) * sqrt(1.0 + slope * slope);                                                     \
+    slope = u / value;
 #define L1FAST_PHI_QUADRATIC slope = (gamma ? gamma[j] : inverse) * u; value = 0.5 * slope * u;
 #define L1FAST_PHI_POWER                                                                                             \
     slope = pow(a, width);                                                                                           \

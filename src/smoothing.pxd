@@ -3,6 +3,8 @@
     sum_j v_j (lam phi(w_j) + l2/2 w_j^2)
 """
 
+from libc.math cimport INFINITY
+
 from penalty cimport Penalty
 
 cdef extern from "smooth.h" nogil:
@@ -25,10 +27,12 @@ cdef extern from "smooth.h" nogil:
 
 
 cdef inline Smoothing smoothing_of(int kind, double width, const double[::1] gamma, Py_ssize_t p) except *:
-    """The numbers of a smoothing, its kind and the length of gamma (p, or 0 for none) verified."""
+    """The numbers of a smoothing; its kind, the width and the length of gamma (p, or 0 for none) verified."""
     cdef Smoothing smoothing
     if not 0 <= kind <= POWER_NORM or (gamma.shape[0] != 0 and gamma.shape[0] != p):
         raise ValueError("no such smoothing, or gamma is not n_features long")
+    if not 1.0 / INFINITY < 1.0 / width < INFINITY:
+        raise ValueError("width must be > 0, with a finite inverse")
     smoothing.kind, smoothing.width, smoothing.norm, smoothing.gamma = kind, width, 0.0, NULL
     if kind == QUADRATIC and gamma.shape[0] > 0:
         smoothing.gamma = &gamma[0]

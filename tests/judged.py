@@ -1,5 +1,7 @@
 """Solve as a user would, and let the referee look at the input and at the answer."""
 
+import warnings
+
 import problems
 import referee
 
@@ -14,6 +16,13 @@ def solve(X, y, lam, *, judge_X=None, **options):
     result, asked = _watched(l1fast.solve, X, y, lam, **options)
     referee.check(result, X if judge_X is None else judge_X, y, lam, **asked)
     return result
+
+
+def quiet(*arguments, **options):
+    """A judged solve whose warning is of no interest."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", l1fast.ConvergenceWarning)
+        return solve(*arguments, **options)
 
 
 def path(X, y, *, judge_X=None, **options):

@@ -1,7 +1,5 @@
 """polish=True: any solver, finished exactly on the support it shows; and the passes and copies of long solves."""
 
-import warnings
-
 import judged
 import numpy as np
 import problems
@@ -14,13 +12,6 @@ from l1fast._solve import make_problem
 from l1fast._validation import as_storage
 
 ROUGH = ("ista", "fista", "gradient", "accelerated_gradient")
-
-
-def quiet(*arguments, **options):
-    """A judged solve whose warning is of no interest here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", l1fast.ConvergenceWarning)
-        return judged.solve(*arguments, **options)
 
 
 @pytest.mark.parametrize("option", problems.OPTIONS)
@@ -72,13 +63,13 @@ def test_what_is_exact_is_not_polished():
 def test_a_callback_stops_before_the_polish():
     X, y = problems.make(300, 900)
     stop = {"callback": lambda state: state.iteration >= 3, "polish": True, "tol": 1e-10}
-    result = quiet(X, y, problems.strength(X, y, 1e-3), solver="ista", **stop)
+    result = judged.quiet(X, y, problems.strength(X, y, 1e-3), solver="ista", **stop)
     assert result.status is l1fast.Status.INTERRUPTED
 
 
 def test_no_time_is_left_for_a_polish():
     X, y = problems.make(300, 900)
-    result = quiet(X, y, problems.strength(X, y, 1e-3), solver="ista", polish=True, time_limit=1e-9, tol=1e-10)
+    result = judged.quiet(X, y, problems.strength(X, y, 1e-3), solver="ista", polish=True, time_limit=1e-9, tol=1e-10)
     assert result.status is l1fast.Status.TIME_LIMIT
 
 
@@ -121,19 +112,19 @@ def test_long_solves_sort_the_rows(solver, option, kind):
     X, y = uneven()
     lam, options = problems.strength(X, y, 1e-3), problems.options(option, *X.shape)
     X = X.asformat(kind)
-    result = quiet(X, y, lam, solver=solver, tol=0, max_iter=120, **options)
+    result = judged.quiet(X, y, lam, solver=solver, tol=0, max_iter=120, **options)
     assert "sorted by length" in result.conversion
-    dense = quiet(X.toarray(), y, lam, solver=solver, tol=0, max_iter=120, **options)
+    dense = judged.quiet(X.toarray(), y, lam, solver=solver, tol=0, max_iter=120, **options)
     assert dense.conversion == ""
     np.testing.assert_allclose(result.coef, dense.coef, atol=1e-6 * np.abs(dense.coef).max())
-    held = quiet(X, y, lam, solver=solver, tol=0, max_iter=120, memory_limit=1000, **options)
+    held = judged.quiet(X, y, lam, solver=solver, tol=0, max_iter=120, memory_limit=1000, **options)
     assert held.conversion == ""
 
 
 def test_sorted_rows_repeat_bit_for_bit():
     X, y = uneven()
     lam = problems.strength(X, y, 0.001)
-    first, second = (quiet(X, y, lam, solver="fista", tol=1e-14, max_iter=200, n_threads=2) for _ in range(2))
+    first, second = (judged.quiet(X, y, lam, solver="fista", tol=1e-14, max_iter=200, n_threads=2) for _ in range(2))
     assert problems.fingerprint(first) == problems.fingerprint(second)
 
 
