@@ -162,14 +162,12 @@ GENERATORS: dict[str, Callable[[], tuple]] = {
     "one-hot": lambda: one_hot(200_000, 5000, categorical=10, k=200),
     "factor": lambda: factor(5000, 3000, factors=20, k=100),
     "cancer": lambda: cancer(degree=3),
-    "short": lambda: ar(38, 3051, k=10),
-    "small": lambda: ar(60, 24, k=6),
     "smoke-wide": lambda: ar(60, 200, k=8),
     "smoke-tall": lambda: ar(400, 30, k=8),
     "smoke-zipf": lambda: zipf(300, 500, k=20, density=2e-2),
 }
 FULL = ["debian-words", "debian-bigrams", "wide", "tall", "zipf"]
-CONTEST = [name for name in GENERATORS if name not in ("short", "small") and not name.startswith("smoke-")]
+CONTEST = [name for name in GENERATORS if not name.startswith("smoke-")]
 SMOKE = [name for name in GENERATORS if name.startswith("smoke-")]
 
 STORAGES: dict[str, Callable] = {

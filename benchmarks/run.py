@@ -10,7 +10,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-TABLES = ["import", "kernels", "smooth", "gap", "memory"]
+TABLES = ["import", "kernels", "gap", "memory"]
 CONTEST = ["peers", "paths", "passes"]  # hours, and only when asked for
 
 
@@ -66,8 +66,6 @@ def main() -> int:
         rates = show(tables.bandwidth(run))[0]
         show(tables.soft_threshold(run))
         show(tables.fista_iterations(run, rates["best"]))
-    if "smooth" in args.tables:
-        show(tables.smooth(run))
     if "gap" in args.tables:
         show(tables.time_to_gap(run))
     if "memory" in args.tables:

@@ -1,4 +1,4 @@
-"""The five tables. A fault is an exception or a false claim, never a slow answer."""
+"""The four tables. A fault is an exception or a false claim, never a slow answer."""
 
 from __future__ import annotations
 
@@ -16,13 +16,9 @@ from time import perf_counter
 import measure
 import numpy as np
 import problems
-import scipy.sparse as sp
 
 import l1fast
 from l1fast._baselines import numpy_fista, numpy_ista, relative_gap
-from l1fast._smoothing import Smoothing
-from l1fast._solve import make_problem, read_penalty
-from l1fast._validation import as_storage
 
 BASELINE = "numpy-fista"
 BASELINES = {"numpy-fista": numpy_fista, "numpy-ista": numpy_ista}
@@ -44,9 +40,6 @@ class Effort:
     kernel_problems: tuple[str, ...]
     kernel_rounds: int
     kernel_seconds: float  # of the longer run
-    smooth_problems: tuple[str, ...]
-    smooth_rounds: int
-    smooth_seconds: float  # of one run of steps
     solve_rounds: int
     solve_budget: float  # seconds for the repeats of one contender on one problem
     rung_rounds: int  # of one setting of a peer
@@ -63,9 +56,6 @@ WHOLE = Effort(
     kernel_problems=("debian-bigrams", "debian-words", "debian-words@csc", "wide", "wide@float32", "wide@F", "tall"),
     kernel_rounds=7,
     kernel_seconds=0.5,
-    smooth_problems=("debian-words", "debian-bigrams", "wide", "wide@float32", "short", "small", "tall", "tall+gram"),
-    smooth_rounds=9,
-    smooth_seconds=0.3,
     solve_rounds=11,
     solve_budget=5,
     rung_rounds=3,
@@ -81,9 +71,6 @@ SMOKE = Effort(
     kernel_problems=("smoke-zipf", "smoke-zipf@csc@float32", "smoke-wide", "smoke-wide@F", "smoke-tall@float32"),
     kernel_rounds=1,
     kernel_seconds=0.01,
-    smooth_problems=("smoke-zipf@csc@float32", "smoke-wide", "smoke-tall@F", "smoke-tall+gram"),
-    smooth_rounds=1,
-    smooth_seconds=0.01,
     solve_rounds=1,
     solve_budget=0,
     rung_rounds=1,
@@ -220,95 +207,6 @@ def fista_iterations(run: Run, best_bandwidth: float) -> Table:
             shares = [f"{part:.0%}" for part in share.values()]
             table.add(row, p.name, f"{p.describe()}, {p.nbytes / 1e6:.3g} MB", *times, f"{ratio:.1f}x", *shares)
     return table
-
-
-def smooth(run: Run) -> Table:
-    """The gradient of the Huber-smoothed objective, and a whole step of `huber_descent`, against NumPy and SciPy.
-
-    NumPy has X in float64, in the storage that is fastest for it; its step is the MATLAB text line by line, every point
-    kept, and with ``+gram`` on X'X, formed before the clock starts.
-    """
-    effort, threads = run.effort, run.settings.threads
-    headers = [
-        "problem",
-        "X",
-        *(f"{what}, {who}" for what in ("gradient", "step") for who in ("NumPy", "l1fast", "ratio")),
-    ]
-    table = Table("Huber-smoothed least squares", headers)
-    for name in run.settings.problems or effort.smooth_problems:
-        base, _, gram = name.partition("+")
-        for p in run.available([base]):
-            with run.guard(f"smooth {name}"):
-                row = _smooth_row(run, p, bool(gram), effort, threads)
-                gradient, step = row["gradient"], row["step"]
-                cells = [f"{1e6 * us:.4g} us" for us in (*gradient, *step)]
-                cells[2:2] = [f"{gradient[0] / gradient[1]:.1f}x"]
-                cells += [f"{step[0] / step[1]:.1f}x"]
-                table.add({"problem": name} | row, name, p.describe(), *cells)
-    return table
-
-
-def _smooth_row(run: Run, p: problems.Problem, on_gram: bool, effort: Effort, threads: int) -> dict:
-    """Median seconds of (NumPy, l1fast), for a gradient and for a step."""
-    n, size = p.X.shape
-    lam, mu = MIDDLE_RATIO * p.lam_max(), HUBER_WIDTH
-    start = np.random.default_rng(problems.SEED).standard_normal(size) * 2 * mu
-    made = make_problem(as_storage(p.X), p.y, read_penalty(lam, 0.0, None, None, False, size), False, None, threads)
-    y, q, g, scratch = p.y.astype(np.float64), np.empty(n), np.empty(size), made.scratch()
-    smoothing = Smoothing("huber", mu)
-    X = p.X.astype(np.float64)
-    held = {"CSR": X.tocsr(), "CSC": X.tocsc()} if sp.issparse(X) else {"C" if X.flags.c_contiguous else "F": X}
-
-    def theirs(X, XT) -> np.ndarray:
-        return XT @ (X @ start - y) + lam * np.clip(start / mu, -1, 1)
-
-    def often(call: Callable) -> Callable[[], float]:  # in a row, so that nobody finds a cache full of another's X
-        return lambda: measure.clock(lambda: [call() for _ in range(IN_A_ROW)])() / IN_A_ROW
-
-    calls = {kind: often(partial(theirs, Z, Z.T)) for kind, Z in held.items()}
-    calls["l1fast"] = often(partial(made.smooth_gradient, smoothing, start, q, g, scratch))
-    seconds = measure.interleaved(calls, rounds=effort.smooth_rounds)
-    gradient = {kind: statistics.median(taken) for kind, taken in seconds.items()}
-    wanted = theirs(*next((Z, Z.T) for Z in held.values()))
-    if not np.allclose(g, wanted, atol=1e-9 * np.abs(wanted).max()):
-        run.faults.append(f"the smoothed gradient on {p.name} differs from NumPy by {np.abs(g - wanted).max()}")
-
-    best = min(held, key=gradient.__getitem__)
-    gram = X.T @ X if on_gram else None
-    guess = size * size * SECONDS_PER_PRODUCT if on_gram else gradient["l1fast"]
-    times = int(np.clip(effort.smooth_seconds / guess, 10, 3000))
-    solver = l1fast.HuberDescent(gram=on_gram, iterates=True)
-    limits = {"tol": 0, "max_iter": max(times, 100), "start": start, "n_threads": threads}
-
-    def ours() -> float:
-        seen = l1fast.solve(p.X, p.y, lam, solver=solver, history=True, **limits).history
-        first = len(seen) // 5  # the first ones wake the caches
-        return (seen.seconds[-1] - seen.seconds[first]) / (seen.iteration[-1] - seen.iteration[first])
-
-    scheme = partial(matlab_scheme, held[best], X.T @ y, start, lam, times, gram)
-    steps = {"numpy": lambda: measure.clock(scheme)() / times, "l1fast": ours}
-    seconds = measure.interleaved(steps, rounds=effort.smooth_rounds)
-    step = tuple(statistics.median(seconds[who]) for who in ("numpy", "l1fast"))
-    return {"storage": best, "steps": times, "gradient": (gradient[best], gradient["l1fast"]), "step": step}
-
-
-def matlab_scheme(X, Xty, w, lam, n_steps, gram=None) -> np.ndarray:
-    """The loop of SolveLsL1Huber, with X'(X w) in place of X'X w where no Gram matrix is given."""
-    kept, XT = np.empty((n_steps + 1, len(w))), X.T
-    kept[0] = w
-    for k in range(2, n_steps + 2):
-        width, step = HUBER_WIDTH / np.log2(k), SHORT_STEP / np.log2(k)
-        slope = (np.abs(w) <= width) * (w / width) + (np.abs(w) > width) * np.sign(w)
-        product = XT @ (X @ w) if gram is None else gram @ w
-        w = w - step * (product - Xty + lam * slope)
-        kept[k - 1] = w
-    return kept
-
-
-IN_A_ROW = 10
-SECONDS_PER_PRODUCT = 1e-10
-SHORT_STEP = 1e-9  # below 1 / ||X||^2: the time of a step does not depend on it
-HUBER_WIDTH = 0.005
 
 
 @dataclass

@@ -174,11 +174,12 @@ class HuberDescent:
 
     Notes
     -----
-    What it reaches: where lam / mu_k is far above ||X||^2, a coefficient near 0 is thrown from one side of it to the
-    other, by up to lam step_k at each step, since the step knows nothing of the curvature lam / mu_k of the penalty.
-    The gap then levels off, and falls as step_k does, as 1 / log2 k; and rounding errors grow at every such throw, so
-    that no two programs follow the same path for long. ``line_search`` has no such limit, and comes near the minimiser
-    for mu_k, whose objective is at most lam sum(v) mu_k / 2 above the optimum; but mu_k falls slowly.
+    What it reaches: the step knows nothing of the curvature lam / mu_k of the penalty. Where lam > 2 ||X||^2 mu, at any
+    k, a coefficient that should be 0 is thrown from one side of it to the other, by about lam step_k at each step. What
+    is left of the gap falls as step_k does, as 1 / log2 k; and rounding errors grow at every such throw, so that no two
+    programs follow the same path for long (each single step is exact to rounding). ``line_search`` has no such limit,
+    and comes near the minimiser for mu_k, whose objective is at most lam sum(v) mu_k / 2 above the optimum; but mu_k
+    falls slowly, and steps are short where it is small.
     To reach a gap that is asked for, `AcceleratedGradient` narrows the width as the gap falls.
     Without ``start`` it begins at the least-norm fit: by LAPACK (singular values below max(n, p) eps ||X|| count as 0)
     where that takes a few seconds at most, else by LSMR from 0 to a tolerance of 1e-8 in at most 2000 steps and in half
