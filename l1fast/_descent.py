@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from l1fast._kernels import gradient
 from l1fast._monitor import EPS, Carry, Monitor, Outcome, Vector
-from l1fast._problem import Certificate, Problem
+from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Status
 from l1fast._smoothing import Smoothing
 from l1fast._working_set import WorkingSet
@@ -60,14 +60,16 @@ class Walk:
         self.w, self.g, self.slopes, self.q = start.copy(), np.empty(p), np.empty(p), np.empty(n if gram is None else 0)
         self.scratch = self.problem.scratch()
         self.best, self.best_gap = start.copy(), np.inf
+        self.point: Point | None = None  # X read at the last point whose certificate would do
         self.before = np.full(p, np.nan)
         self.last = max_iter
         self.every = max(1, min(CHECK_EVERY, CHECK_WORK // ((p * p if gram is not None else entries) + p)))
 
-    @property
-    def conversion(self) -> str:
-        """What was copied for the walk."""
-        return self.problem.design.conversion if self.problem is not self.given else ""
+    def outcome(self, n_iter: int, iterates: Matrix | None = None) -> Outcome:
+        """The best point, and what the walk took."""
+        note = self.problem.design.conversion if self.problem is not self.given else ""
+        point = self.point if self.point is not None and np.array_equal(self.point.w, self.best) else None
+        return Outcome(self.best, n_iter, n_iter, note, point, iterates)
 
     def read(self, smoothing: Smoothing, w: Vector, g: Vector) -> tuple[float, float]:
         """Fill g with the gradient of the smoothed objective at w; return (loss, penalty) there."""
@@ -110,15 +112,15 @@ class Walk:
         return penalty
 
     def certify(self, smoothing: Smoothing, loss: float) -> Certificate:
-        """The certificate of w. From X itself where it would do; slopes becomes the gradient of the datafit."""
+        """The certificate of w; slopes becomes the gradient of the datafit. One that would do is made afresh from X."""
         problem = self.problem
         problem.slopes(smoothing, self.w, self.slopes)
         np.subtract(self.g, self.slopes, out=self.slopes)
         made = problem.certify(self.w, self.slopes, loss)
-        if self.gram is not None and made.gap <= self.monitor.target:
+        if made.gap <= self.monitor.target:
             self.monitor.passes += 1.0
-            point = problem.at(self.w)
-            made = problem.certify(self.w, point.g, point.loss)
+            self.point = self.given.at(self.w.copy())
+            made = problem.certify(self.w, self.point.g, self.point.loss)
         return made
 
     def due(self, iteration: int) -> bool:
@@ -172,16 +174,17 @@ class HuberDescent:
 
     Notes
     -----
-    What it reaches: where lam / mu_k is far above ||X||^2, a coefficient near 0 is thrown from one side of it to the
-    other, by up to lam step_k at each step, since the step knows nothing of the curvature lam / mu_k of the penalty.
-    The gap then levels off, and falls as step_k does, as 1 / log2 k; and rounding errors grow at every such throw, so
-    that no two programs follow the same path for long. ``line_search`` has no such limit, and comes near the minimiser
-    for mu_k, whose objective is at most lam sum(v) mu_k / 2 above the optimum; but mu_k falls slowly.
+    What it reaches: the step knows nothing of the curvature lam / mu_k of the penalty. Where lam > 2 ||X||^2 mu, at any
+    k, a coefficient that should be 0 is thrown from one side of it to the other, by about lam step_k at each step. What
+    is left of the gap falls as step_k does, as 1 / log2 k; and rounding errors grow at every such throw, so that no two
+    programs follow the same path for long (each single step is exact to rounding). ``line_search`` has no such limit,
+    and comes near the minimiser for mu_k, whose objective is at most lam sum(v) mu_k / 2 above the optimum; but mu_k
+    falls slowly, and steps are short where it is small.
     To reach a gap that is asked for, `AcceleratedGradient` narrows the width as the gap falls.
     Without ``start`` it begins at the least-norm fit: by LAPACK (singular values below max(n, p) eps ||X|| count as 0)
     where that takes a few seconds at most, else by LSMR from 0 to a tolerance of 1e-8 in at most 2000 steps and in half
     of the time limit. ||X||_2 is exact to rounding.
-    Cost: one read of X for each step (1.5 on average with the line search); with X'X, n_features^2 multiply-adds.
+    Cost: one read of X for each step (1.1 on average with the line search); with X'X, n_features^2 multiply-adds.
     Memory: 6 n_features + n_samples numbers, a copy of a sparse X with its rows in order of length, X'X, all iterates.
     """
 
@@ -236,7 +239,7 @@ class HuberDescent:
             kept[0] = start
         step = self.searched if self.line_search else self.scheduled
         done = step(walk, 1.0 / steepest, kept)
-        return Outcome(walk.best, done, done, walk.conversion, iterates=kept[: done + 1] if self.iterates else None)
+        return walk.outcome(done, kept[: done + 1] if self.iterates else None)
 
     def wants_gram(self, problem: Problem, max_iter: int, monitor: Monitor) -> bool:
         """Whether to work on X'X."""
@@ -297,8 +300,8 @@ class HuberDescent:
 ENOUGH = 1e-4
 """Part of the fall that the gradient promises which a step must bring: Nocedal and Wright (2006, section 3.1)."""
 
-SHORTER, LONGER = 0.5, 1.25
-"""What a step that is too long is multiplied by, and the next one after a step that was not."""
+SHORTER, LONGER = 0.5, 1.1
+"""What a step that is too long is multiplied by, and the next one after a step that was not (measured: 1.1 to 2)."""
 
 LONGEST = 1e6
 """Longest step of the line search, in units of 1 / ||X||^2."""
@@ -351,17 +354,16 @@ class Subgradient:
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
     ) -> Outcome:
         """Walk max_iter steps at most; the point with the smallest gap of those checked is kept."""
-        from scipy.linalg.blas import daxpy  # here: as in Walk.read
-
         walk = Walk(problem, start, max_iter, monitor)
         scale = self.scale or COMMON_SCALE * math.sqrt(2.0 * problem.scale / float(problem.norm2.max()))
-        smoothing, level, average, w, g = Smoothing("abs"), Level(scale), Average(walk), walk.w, walk.g
+        smoothing, level, average, g = Smoothing("abs"), Level(scale), Average(walk), walk.g
+        width, step = np.ones(1), np.zeros(1)
+        loss, penalty = walk.read(smoothing, walk.w, g)
         for iteration in range(max_iter + 1):
-            loss, penalty = walk.read(smoothing, w, g)
             if walk.due(iteration):
                 here, there = walk.certify(smoothing, loss), average.add()
                 level.bound = max(level.bound, here.objective - here.gap, there.objective - there.gap)
-                if walk.check(iteration, *((here, w) if here.gap <= there.gap else (there, average.w))):
+                if walk.check(iteration, *((here, walk.w) if here.gap <= there.gap else (there, average.w))):
                     break
             length = math.sqrt(float(g @ g))
             if length > 0.0:
@@ -369,9 +371,9 @@ class Subgradient:
                     way = level.way(loss + penalty, length)
                 else:
                     way = scale / math.sqrt(iteration + monitor.offset + 1.0)
-                daxpy(g, w, a=-way / length)
-                walk.project(w)
-        return Outcome(walk.best, iteration, iteration, walk.conversion)
+                step[0] = way / length
+            loss, penalty = walk.descend(smoothing, width, step, NOWHERE)
+        return walk.outcome(iteration)
 
 
 COMMON_SCALE = 1.0 / 3.0

@@ -346,13 +346,16 @@ def run_certified(
     if problem.trivial:
         w, certificate, dual = _certify(problem, problem.at(np.zeros(problem.shape[1])))
         monitor.status = Status.CONVERGED
-        return Outcome(w, 0, 0), certificate, dual
+        return Outcome(w, 0, 0, iterates=w[None] if getattr(algorithm, "iterates", False) else None), certificate, dual
     target, w, conversion, epochs = monitor.target, start, "", 0
+    iterates: NDArray[np.float64] | None = None
     for attempt in range(REPAIRS):
         outcome = algorithm.run(problem, w, max_iter - monitor.offset, monitor, carry)
         conversion, epochs = conversion or outcome.conversion, epochs + outcome.n_epochs
         monitor.offset += outcome.n_iter
         monitor.passes += outcome.point is None
+        more = outcome.iterates
+        iterates = more if iterates is None or more is None else np.vstack([iterates, more[1:]])
         w, certificate, dual = _certify(problem, outcome.point or problem.at(outcome.coef))
         confirmed = certificate.gap <= target
         if confirmed or monitor.status is not Status.CONVERGED or monitor.out_of_time() or attempt == REPAIRS - 1:
@@ -363,7 +366,7 @@ def run_certified(
         monitor.status = Status.CONVERGED
     elif monitor.status is Status.CONVERGED:
         monitor.status = Status.TIME_LIMIT if monitor.out_of_time() else Status.NO_PROGRESS
-    return Outcome(w, monitor.offset, epochs, conversion, iterates=outcome.iterates), certificate, dual
+    return Outcome(w, monitor.offset, epochs, conversion, iterates=iterates), certificate, dual
 
 
 def run_polished(

@@ -8,9 +8,7 @@
  *   POWER_NORM     (sum_j (v_j |u_j|)^(1 + width))^(1 / (1 + width)), which is not a sum over j: l1fast_power_norm makes
  *                  it first, and `norm` carries it here; v_j times the slope is then v_j (v_j |u_j| / norm)^width sign(u)
  *
- * The quadratic is without its constant, 1 / (2 gamma_j). Loops run over blocks without a sum in them, which the compiler
- * turns into vector instructions, choices included; the terms of a block are then added up in LANES partial sums, so that
- * their order is fixed.
+ * The quadratic is without its constant, 1 / (2 gamma_j). The sums run over blocks (sweep.h).
  */
 #ifndef L1FAST_SMOOTH_H
 #define L1FAST_SMOOTH_H
