@@ -2,8 +2,8 @@
 
     F_s(w, b) = 1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam phi(w_j) + l2/2 w_j^2)
 
-For every phi with |phi'| <= 1 the gradient at a minimiser of F_s is a dual point that needs no scaling, so that the
-true gap there is exactly lam sum_j v_j w_j (sign(w_j) - phi'(w_j)): what the smoothing costs, known from w alone.
+For every phi with |phi'| <= 1 the residual at a minimiser of F_s is a dual point that needs no scaling, so that the
+true gap there is at most lam sum_j v_j w_j (sign(w_j) - phi'(w_j)): what the smoothing costs, known from w alone.
 """
 
 from __future__ import annotations

@@ -4,14 +4,12 @@ What they share with the other methods is in test_methods.
 """
 
 import functools
-import math
 import subprocess
 import sys
 import warnings
 
 import cvxpy as cp
 import judged
-import naive
 import numpy as np
 import problems
 import pytest
@@ -134,13 +132,12 @@ def test_bounds_of_every_size(bound, solver):
 
 
 @every_solver
-@pytest.mark.parametrize("of_y", [1e-80, 1.0, 1e80])
-@pytest.mark.parametrize("of_X", [1e-80, 1.0, 1e80])
+@pytest.mark.parametrize("of_y", [-1, 0, 1])
+@pytest.mark.parametrize("of_X", [-1, 0, 1])
 def test_scales(of_X, of_y, solver):
-    if {of_X, of_y} == {1e-80, 1e80} and solver != "lbfgs":
-        pytest.skip(
-            "squares of steps leave the range of float64 where coefficients are of the order of 1e-160 or 1e160"
-        )
+    """The loop of the first two squares lengths of w, which SciPy is told in units of their own."""
+    size = 1e90 if solver == "lbfgs" else 1e60
+    of_X, of_y = size**of_X, size**of_y
     X, y = problems.make()
     lam = problems.strength(X, y)
     for option in ("intercept", "bounds+all") if of_X == of_y == 1.0 else ("intercept",):
@@ -233,12 +230,9 @@ def test_agreement_with_cvxpy(name, option, solver):
     penalty = OWN[name](width)
     result = quiet(X, y, lam, solver=SOLVERS[solver](penalty), tol=1e-9, **chosen)
     w, v = result.coef, problem.v.astype(float)
-    ridge = float(problem.l2) / 2 * v @ w**2
-    loss = (
-        float(problem.objective(w.astype(LONG), problem.best_intercept(w.astype(LONG)))) - lam * v @ np.abs(w) - ridge
-    )
     weighted = type(penalty)(width, weights=v)
-    value = loss + ridge + lam * weighted.value(w)
+    value = problem.objective(w.astype(LONG), problem.best_intercept(w.astype(LONG)))  # with |.|
+    value = float(value) + lam * (weighted.value(w) - v @ np.abs(w))
     assert value == pytest.approx(smooth, rel=1e-6)
     np.testing.assert_allclose(w, exact, atol=2e-3)
     error = lam * (weighted.smoothing_error(len(w)))
@@ -290,18 +284,16 @@ def test_plain_descent_is_that_of_numpy():
 
 
 @every_solver
-@pytest.mark.parametrize(
-    "power", [penalties.PowerNorm(0.3), penalties.PowerNorm(0.3, separable=True)], ids=["norm", "sum"]
-)
-def test_powers_descend(power, solver):
+@pytest.mark.parametrize("separable", [True, False])
+def test_powers_descend(separable, solver):
     """Slow, and steep at 0, but downhill, honest and free of warnings."""
     X, y = problems.make(40, 15)
-    lam = problems.strength(X, y)
+    lam, power = problems.strength(X, y), penalties.PowerNorm(0.3, separable)
     for option in ("plain", "bounds+all", "free columns+intercept"):
         chosen = problems.options(option, *X.shape)
         result = quiet(X, y, lam, solver=SOLVERS[solver](power), max_iter=300, **chosen)
         truth = referee.Problem(X, y, lam, **chosen)
-        assert result.objective < float(truth.scale())
+        assert result.objective < 0.99 * float(truth.scale())
 
 
 # ---------------------------------------------------------------- how they end
@@ -339,14 +331,12 @@ def test_lbfgs_sees_every_iterate_once():
     assert result.n_epochs <= 2 * result.n_iter + 20
 
 
-@pytest.mark.parametrize("solver", ["lbfgs"])
 @pytest.mark.parametrize("penalty", ["huber", "pseudo_huber"])
-def test_a_gap_out_of_reach_ends_in_no_progress(penalty, solver):
+def test_a_gap_out_of_reach_ends_in_no_progress(penalty):
     X, y = problems.make(60, 12)
+    lam = problems.strength(X, y, 0.37)
     with pytest.warns(l1fast.ConvergenceWarning, match="rounding"):
-        result = judged.solve(
-            X, y, problems.strength(X, y, 0.37), solver=SOLVERS[solver](penalty), tol=1e-300, time_limit=60
-        )
+        result = judged.solve(X, y, lam, solver=l1fast.LBFGS(penalty), tol=1e-300, time_limit=60)
     assert result.status is Status.NO_PROGRESS
     assert result.dual_gap < 1e-12
 
@@ -385,4 +375,3 @@ def test_lbfgs_leaves_errstate_and_start_alone():
     with np.errstate(all="raise"):
         judged.solve(X, y, problems.strength(X, y), solver="lbfgs", start=start, bounds=(-1.0, 1e300))
     assert (start == 0.25).all()
-    assert math.isfinite(naive.cyclic_cd(referee.Problem(X, y, 1.0), 1)[0][0])
