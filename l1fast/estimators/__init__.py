@@ -15,7 +15,8 @@ except ImportError as error:
     ) from error
 
 from l1fast.estimators._linear import ElasticNet, Lasso
+from l1fast.estimators._paths import enet_path, lasso_path
 
 del _sklearn
 
-__all__ = ["ElasticNet", "Lasso"]
+__all__ = ["ElasticNet", "Lasso", "enet_path", "lasso_path"]

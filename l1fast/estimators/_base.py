@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import numbers
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,7 +29,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from l1fast._path import path
-from l1fast._result import Callback, ConvergenceWarning, PathCallback, Result, quietly
+from l1fast._result import Callback, ConvergenceWarning, PathCallback, Status, quietly
 from l1fast._solve import Bounds, lam_max, make_problem, read_penalty, solve
 from l1fast._validation import as_flag, as_storage, as_thread_count, as_vector
 
@@ -37,6 +38,10 @@ Vector = NDArray[np.float64]
 FLOATS = [np.float64, np.float32]
 SMALLEST_ALPHA = float(np.finfo(np.float64).resolution)
 """The grid of a y or X that is constant: scikit-learn's value, 1e-15."""
+
+
+SMALLEST_GAP = 1e-15
+"""Relative gaps below this are rounding."""
 
 
 class InvalidParameterError(ValueError, TypeError):
@@ -82,6 +87,15 @@ class Units:
         """The core's tol: scikit-learn stops at tol ||y - mean||^2, the core at tol times half of that."""
         return 2.0 * tol
 
+    @staticmethod
+    def aim(tol: float) -> float:
+        """The gap that a fit aims at, as the core's tol; above `tol` it warns, between the two it is content.
+
+        scikit-learn asks for more than a gap of tol: the last steps must be at most tol max_j |w_j|, so that its
+        coefficients are good to about tol. Where F is curved, a distance of tol is a gap of the order of tol^2.
+        """
+        return min(2.0 * tol, max(2.0 * tol * tol, SMALLEST_GAP))
+
     def grid(self, largest: float, eps: float, n_alphas: int) -> Vector:
         """n_alphas values falling from the alpha of lam_max = largest to eps times that, even in the logarithm."""
         if self.l1_ratio == 0.0:
@@ -116,7 +130,7 @@ def real(low: float | None = None, high: float | None = None, *, open_low: bool 
     words = f"a float in the range {left}{'-inf' if low is None else low}, " + ("inf)" if high is None else f"{high}]")
 
     def holds(value: Any) -> bool:
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real) or value != value:  # noqa: PLR0124
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real) or value != value:
             return False
         above = low is None or (value > low if open_low else value >= low)
         return above and (high is None or value <= high)
@@ -234,7 +248,10 @@ class Data:
 def read_data(
     estimator: Any, X: Any, y: Any, sample_weight: Any = None, *, multi_output: bool = False, check_input: bool = True
 ) -> Data:
-    """Check X, y and the weights as scikit-learn does; no copy of a float X, and sparse formats stay what they are."""
+    """Check X, y and the weights as scikit-learn does; no copy of a float X, and sparse formats stay what they are.
+
+    Whether X is finite is not looked at: the core sees it in its first read of X, within `plain_errors`.
+    """
     if check_input:
         X, y = validate_data(
             estimator,
@@ -244,10 +261,54 @@ def read_data(
             dtype=FLOATS,
             multi_output=multi_output,
             y_numeric=True,
+            ensure_all_finite=False,
         )
     check_consistent_length(X, y)
     y = np.asarray(y, dtype=np.float64)
     return Data(X, y, read_weights(sample_weight, X.shape[0]))
+
+
+@contextmanager
+def plain_errors(X: Any, estimator: str) -> Iterator[None]:
+    """Around a call of the core: X with NaN, infinities or huge entries gets the error that scikit-learn has for it."""
+    try:
+        yield
+    except ValueError as error:
+        if "remove or impute" in str(error) and getattr(X, "format", "") != "dok":
+            check_array(X, accept_sparse=True, estimator=estimator, input_name="X")
+        if "float64 cannot carry" in str(error):
+            raise ValueError(
+                "Coordinate descent iterations resulted in non-finite parameter values. The input data may contain "
+                f"large values and need to be preprocessed: {error}"
+            ) from None
+        raise
+
+
+def check_gram(precompute: Any, data: Data, fit_intercept: bool) -> None:
+    """Check one entry of a Gram matrix given as precompute, as scikit-learn does; a sparse X has no use for it."""
+    if isinstance(precompute, (bool, str)) or sparse.issparse(data.X):
+        return
+    gram, X, p = np.asarray(precompute), data.X, data.X.shape[1]
+    if gram.shape != (p, p):
+        raise ValueError(f"precompute has shape {gram.shape}, but X has {p} features; a Gram matrix is {(p, p)}")
+    mean = np.average(X, axis=0, weights=data.sample_weight) if fit_intercept else np.zeros(p)
+    if not np.allclose(mean, 0.0):
+        warnings.warn(
+            "Gram matrix was provided but X was centered to fit intercept: recomputing Gram matrix.", stacklevel=3
+        )
+        return
+    first = p // 2
+    second = min(first + 1, p - 1)
+    share = 1.0 if data.sample_weight is None else data.sample_weight * (X.shape[0] / data.total)
+    expected = np.sum(share * (X[:, first] - mean[first]) * (X[:, second] - mean[second]))
+    seen = gram[first, second]
+    rtol, atol = (1e-4 if np.float32 in (gram.dtype, X.dtype) else 1e-7), 1e-5  # scikit-learn's
+    if not np.isclose(expected, seen, rtol=rtol, atol=atol):
+        raise ValueError(
+            "Gram matrix passed in via 'precompute' parameter did not pass validation when a single element was "
+            f"checked - please check that it was computed properly. For element ({first},{second}) we computed "
+            f"{expected} but the user-supplied value was {seen}."
+        )
 
 
 def read_weights(sample_weight: Any, n_samples: int) -> Vector | None:
@@ -257,8 +318,8 @@ def read_weights(sample_weight: Any, n_samples: int) -> Vector | None:
     weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
     if weights.ndim != 1:
         raise ValueError(
-            f"Sample weights must be 1D array or scalar, got {weights.ndim}D array. Expected either a scalar value or a "
-            f"1D array of length {n_samples}."
+            f"Sample weights must be 1D array or scalar, got {weights.ndim}D array. Expected either a scalar value or "
+            f"a 1D array of length {n_samples}."
         )
     if weights.shape != (n_samples,):
         raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(n_samples,)}!")
@@ -304,10 +365,12 @@ class Fit:
     ----------
     X, sample_weight : as in `Data`; X scaled where scale is not None
     units : Units
-    dtype : that of the results
     options : dict
-        What `solve` and `path` both take: fit_intercept, penalty_weights, bounds, sample_weight.
-    tol, max_iter, time_limit, n_threads : the core's
+        The problem, as `solve`, `path` and `lam_max` take it: fit_intercept, penalty_weights, bounds, sample_weight.
+    controls : dict
+        How to solve it, as `solve` and `path` take it: tol, max_iter, time_limit, n_threads.
+    name : class of the estimator, for errors
+    tol : the gap of the core above which a fit warns
     scale : ndarray of float64, shape (n_features,), or None
     """
 
@@ -315,11 +378,14 @@ class Fit:
     units: Units
     options: dict[str, Any]
     controls: dict[str, Any]
+    name: str
+    tol: float
     scale: Vector | None = None
 
     @classmethod
-    def of(cls, estimator: Any, data: Data, l1_ratio: float = 1.0) -> Fit:
+    def of(cls, estimator: Any, data: Data, l1_ratio: float = 1.0, name: str | None = None) -> Fit:
         """From the attributes of an estimator; those it does not have stand at their defaults."""
+        owner = name or type(estimator).__name__
 
         def value(name: str, absent: Any = None) -> Any:
             return getattr(estimator, name, absent)
@@ -331,7 +397,8 @@ class Fit:
         bounds = read_bounds(value("positive", False), value("lower_bounds"), value("upper_bounds"))
         X, scale, n_threads = data.X, None, value("n_threads")
         if value("standardize", False):
-            scale = column_scales(data, fit_intercept, n_threads)
+            with plain_errors(X, owner):
+                scale = column_scales(data, fit_intercept, n_threads)
             if l1_ratio == 1.0:
                 weights, scale = (scale if weights is None else weights * scale), None
             else:
@@ -346,11 +413,13 @@ class Fit:
                 "sample_weight": data.sample_weight,
             },
             controls={
-                "tol": Units.tol(value("tol", DEFAULT_TOL)),
+                "tol": Units.aim(value("tol", DEFAULT_TOL)),
                 "max_iter": value("max_iter"),
                 "time_limit": value("time_limit"),
                 "n_threads": n_threads,
             },
+            name=owner,
+            tol=Units.tol(value("tol", DEFAULT_TOL)),
             scale=scale,
         )
 
@@ -362,7 +431,8 @@ class Fit:
 
     def lam_max(self, y: Vector) -> float:
         """The core's lam_max of this problem."""
-        return lam_max(self.X, y, **self.options)
+        with plain_errors(self.X, self.name):
+            return lam_max(self.X, y, **self.options)
 
     def grid(self, y: Vector, eps: float, n_alphas: int) -> Vector:
         """scikit-learn's grid of alphas."""
@@ -373,13 +443,64 @@ class Fit:
         lam, l2 = self.units.strengths(alpha)
         if start is not None and self.scale is not None:
             start = np.asarray(start, dtype=np.float64) * self.scale
-        with quietly():
+        with quietly(), plain_errors(self.X, self.name):
             result = solve(self.X, y, lam, l2=l2, start=start, callback=callback, **self.options, **self.controls)
-        if not result.converged:
-            warn_unconverged(result)
+        self.judge(result.dual_gap, result.status)
         coef = result.coef if self.scale is None else result.coef / self.scale
         gap = float(self.units.gap(result.dual_gap, self.null_loss(y)))
         return Found(coef, result.intercept, gap, result.n_iter)
+
+    def path(self, y: Vector, alphas: Sequence[float] | Vector, on_progress: PathCallback | None = None) -> FoundPath:
+        """Solve at many alphas, from the largest down; fewer come back when time runs out or on_progress stops it."""
+        falling = -np.sort(-np.asarray(alphas, dtype=np.float64))
+        r = self.units.l1_ratio
+        if r == 0.0:
+            return self._ridge_path(y, falling)
+        with quietly(), plain_errors(self.X, self.name):
+            result = path(
+                self.X,
+                y,
+                lams=self.units.strengths(falling)[0],
+                l2_ratio=(1.0 - r) / r,
+                on_progress=on_progress,
+                **self.options,
+                **self.controls,
+            )
+        self.judge(result.dual_gaps, result.status, len(falling) - len(result))
+        coefs = result.coefs.toarray()
+        return FoundPath(
+            alphas=falling[: len(result)],
+            coefs=coefs if self.scale is None else coefs / self.scale[:, None],
+            intercepts=result.intercepts,
+            dual_gaps=self.units.gap(result.dual_gaps, self.null_loss(y)),
+            n_iter=result.n_iter,
+        )
+
+    def judge(self, dual_gaps: Any, status: Status, missing: int = 0) -> None:
+        """Warn where a gap is above tol, in scikit-learn's sentence and with the core's numbers."""
+        largest = float(np.max(dual_gaps))
+        if largest <= self.tol and not missing:
+            return
+        warnings.warn(
+            "Objective did not converge. You might want to increase the number of iterations. Relative duality gap: "
+            f"{largest:.3e}, tolerance: {self.tol:.3e}; {status.value}"
+            + (f"; {missing} alphas were not tried" if missing else ""),
+            FitConvergenceWarning,
+            stacklevel=4,
+        )
+
+    def _ridge_path(self, y: Vector, falling: Vector) -> FoundPath:
+        """The path without an L1 term, which the core's path, a ladder of lam, cannot say: one solve after another."""
+        found: list[Found] = []
+        for alpha in falling:
+            found.append(self.solve(y, alpha, found[-1].coef if found else None))
+        return FoundPath(
+            alphas=falling,
+            coefs=np.column_stack([one.coef for one in found]),
+            intercepts=np.array([one.intercept for one in found]),
+            dual_gaps=np.array([one.dual_gap for one in found]),
+            n_iter=np.array([one.n_iter for one in found], dtype=np.int64),
+        )
 
 
 DEFAULT_TOL = 1e-4
@@ -425,17 +546,6 @@ def scaled_bounds(bounds: Bounds | None, scale: Vector) -> Bounds | None:
     return lower, upper
 
 
-def warn_unconverged(result: Any) -> None:
-    """scikit-learn's sentence, and the core's numbers."""
-    gap = float(np.max(result.dual_gap if isinstance(result, Result) else result.dual_gaps))
-    warnings.warn(
-        "Objective did not converge. You might want to increase the number of iterations. Relative duality gap: "
-        f"{gap:.3e}, tolerance: {result.tol:.3e}; {result.status.value}",
-        FitConvergenceWarning,
-        stacklevel=4,
-    )
-
-
 # -------------------------------------------------------------------------------------------- the estimators
 
 
@@ -463,7 +573,7 @@ class LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def sparse_coef_(self) -> Any:
-        """``coef_`` as a sparse matrix of shape (n_targets, n_features): the sparse interface of scikit-learn's config."""
+        """``coef_`` as a sparse matrix of shape (n_targets, n_features), of the kind in scikit-learn's config."""
         kind = sparse.csr_array if sklearn.get_config().get("sparse_interface") == "sparray" else sparse.csr_matrix
         return kind(np.atleast_2d(self.coef_))
 

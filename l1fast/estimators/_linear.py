@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import MultiOutputMixin
@@ -16,19 +16,74 @@ from l1fast.estimators._base import (
     Data,
     Fit,
     LinearRegressor,
+    check_gram,
     check_parameters,
     read_data,
     real,
     settle,
 )
+from l1fast.estimators._docs import documented
+from l1fast.estimators._paths import enet_path
 
 RULES = {"alpha": real(0), "l1_ratio": real(0, 1), "precompute": FLAG | ARRAY, "warm_start": FLAG, **COMMON}
 
 
+@documented
 class ElasticNet(MultiOutputMixin, LinearRegressor):  # type: ignore[misc]
-    """Elastic net."""
+    """Linear regression with L1 and squared L2 penalties: a drop-in for `sklearn.linear_model.ElasticNet`.
 
-    __metadata_request__fit = {"check_input": metadata_routing.UNUSED}
+    minimise over w, b:   1/(2 S) sum_i s_i (y_i - x_i'w - b)^2 + alpha sum_j v_j (r |w_j| + (1 - r)/2 w_j^2)
+
+    with S = sum_i s_i (n_samples without weights), r = l1_ratio and v = penalty_factor. Several targets are fitted one
+    by one.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength of the penalty >= 0.
+    l1_ratio : float, default=0.5
+        r between 0 (squared penalty alone) and 1 (the Lasso).
+    {fit_intercept}
+    {precompute}
+    {max_iter}
+    {copy_X}
+    {tol}
+    {warm_start}
+    {positive}
+    {random_state}
+    {penalty_factor}
+    {bounds}
+    {standardize}
+    {time_limit}
+    {callback}
+    {n_threads}
+
+    Attributes
+    ----------
+    {coef_}
+
+    See Also
+    --------
+    ElasticNetCV : With alpha and l1_ratio chosen by cross-validation.
+    l1fast.solve : The solver, in sums over samples.
+
+    Notes
+    -----
+    All up to ``selection`` is scikit-learn's; the rest is beyond it. Cost and memory: as of `l1fast.solve`; with
+    ``standardize`` one read of X more, and with an l2 penalty a copy of X.
+
+    Examples
+    --------
+    >>> import l1fast
+    >>> model = l1fast.ElasticNet(alpha=0.1, l1_ratio=0.5)
+    >>> model.fit([[0, 0], [1, 1], [2, 2]], [0, 1, 2]).coef_.round(4)
+    array([0.4511, 0.4511])
+    >>> model.predict([[3, 3]]).round(4)
+    array([2.8045])
+    """
+
+    __metadata_request__fit: ClassVar = {"check_input": metadata_routing.UNUSED}
+    path = staticmethod(enet_path)
 
     def __init__(
         self,
@@ -72,7 +127,33 @@ class ElasticNet(MultiOutputMixin, LinearRegressor):  # type: ignore[misc]
         self.n_threads = n_threads
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, check_input: bool = True) -> ElasticNet:
-        """Fit the model."""
+        """Fit the model.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n_samples, n_features)
+            Used without a copy in float32 or float64, in any order and any sparse format that `l1fast.solve` takes.
+        y : array-like, shape (n_samples,) or (n_samples, n_targets)
+        sample_weight : float or array-like of shape (n_samples,), default=None
+            s >= 0; only their ratios matter. 0 drops a sample.
+        check_input : bool, default=True
+            False leaves out scikit-learn's checks; X must be an array of floats or sparse then. What the solver needs
+            for safety is checked in any case.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            A parameter, X, y or the weights are not what they must be.
+
+        Warns
+        -----
+        sklearn.exceptions.ConvergenceWarning
+            The gap is above tol. It is a `l1fast.ConvergenceWarning` too.
+        """
         check_parameters(self, RULES)
         if self.alpha == 0:
             warnings.warn(
@@ -81,6 +162,7 @@ class ElasticNet(MultiOutputMixin, LinearRegressor):  # type: ignore[misc]
                 stacklevel=2,
             )
         data = read_data(self, X, y, sample_weight, multi_output=True, check_input=check_input)
+        check_gram(self.precompute, data, self.fit_intercept)
         fit = Fit.of(self, data, self.l1_ratio)
         targets = data.y[:, None] if data.y.ndim == 1 else data.y
         starts = self._starts(data, targets.shape[1])
@@ -98,14 +180,63 @@ class ElasticNet(MultiOutputMixin, LinearRegressor):  # type: ignore[misc]
         last, shape = np.atleast_2d(self.coef_), (n_targets, data.X.shape[1])
         if last.shape != shape:
             raise ValueError(
-                f"warm_start=True, but coef_ of the last fit has shape {np.shape(self.coef_)}, and this fit needs {shape}; "
+                f"warm_start=True, but coef_ of the last fit has shape {np.shape(self.coef_)}, and this fit needs {shape}; "  # noqa: E501
                 "set warm_start=False for new data, or delete coef_"
             )
         return last
 
 
+@documented
 class Lasso(ElasticNet):
-    """The Lasso."""
+    """Linear regression with an L1 penalty: a drop-in for `sklearn.linear_model.Lasso`.
+
+    minimise over w, b:   1/(2 S) sum_i s_i (y_i - x_i'w - b)^2 + alpha sum_j v_j |w_j|
+
+    with S = sum_i s_i (n_samples without weights) and v = penalty_factor. Several targets are fitted one by one.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength of the penalty >= 0.
+    {fit_intercept}
+    {precompute}
+    {copy_X}
+    {max_iter}
+    {tol}
+    {warm_start}
+    {positive}
+    {random_state}
+    {penalty_factor}
+    {bounds}
+    {standardize}
+    {time_limit}
+    {callback}
+    {n_threads}
+
+    Attributes
+    ----------
+    {coef_}
+
+    See Also
+    --------
+    LassoCV : With alpha chosen by cross-validation.
+    l1fast.solve : The solver, in sums over samples.
+
+    Notes
+    -----
+    All up to ``selection`` is scikit-learn's; the rest is beyond it. Cost and memory: as of `l1fast.solve`.
+
+    Examples
+    --------
+    >>> import l1fast
+    >>> model = l1fast.Lasso(alpha=0.1).fit([[0, 0], [1, 1], [2, 2]], [0, 1, 2])
+    >>> float(model.coef_.sum().round(4))
+    0.85
+    >>> l1fast.Lasso(alpha=0.1, penalty_factor=[1, 0]).fit([[0, 0], [1, 1], [2, 2]], [0, 1, 2]).coef_.round(4)
+    array([0., 1.])
+    """
+
+    path = staticmethod(enet_path)
 
     def __init__(
         self,
