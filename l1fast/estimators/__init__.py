@@ -14,9 +14,10 @@ except ImportError as error:
         f"l1fast.estimators needs scikit-learn: python -m pip install 'l1fast[sklearn]' ({error})"
     ) from error
 
+from l1fast.estimators._cv import ElasticNetCV, LassoCV
 from l1fast.estimators._linear import ElasticNet, Lasso
 from l1fast.estimators._paths import enet_path, lasso_path
 
 del _sklearn
 
-__all__ = ["ElasticNet", "Lasso", "enet_path", "lasso_path"]
+__all__ = ["ElasticNet", "ElasticNetCV", "Lasso", "LassoCV", "enet_path", "lasso_path"]

@@ -40,10 +40,6 @@ SMALLEST_ALPHA = float(np.finfo(np.float64).resolution)
 """The grid of a y or X that is constant: scikit-learn's value, 1e-15."""
 
 
-SMALLEST_GAP = 1e-15
-"""Relative gaps below this are rounding."""
-
-
 class InvalidParameterError(ValueError, TypeError):
     """A parameter has a value of the wrong type or out of range; both bases, as in scikit-learn."""
 
@@ -94,7 +90,7 @@ class Units:
         scikit-learn asks for more than a gap of tol: the last steps must be at most tol max_j |w_j|, so that its
         coefficients are good to about tol. Where F is curved, a distance of tol is a gap of the order of tol^2.
         """
-        return min(2.0 * tol, max(2.0 * tol * tol, SMALLEST_GAP))
+        return 2.0 * tol * min(tol, 1.0)
 
     def grid(self, largest: float, eps: float, n_alphas: int) -> Vector:
         """n_alphas values falling from the alpha of lam_max = largest to eps times that, even in the logarithm."""
@@ -333,23 +329,37 @@ def read_weights(sample_weight: Any, n_samples: int) -> Vector | None:
 
 @dataclass(frozen=True)
 class Found:
-    """One solution in scikit-learn's units: coef of float64, dual_gap per sample."""
+    """One solution in scikit-learn's units.
 
-    coef: Vector
-    intercept: float
+    coef : ndarray of float64, shape (n_features,) or (n_targets, n_features)
+    intercept : float, or ndarray of shape (n_targets,)
+    dual_gap, relative_gap : per sample, and as the core has it
+    """
+
+    coef: NDArray[np.float64]
+    intercept: Any
     dual_gap: float
+    relative_gap: float
     n_iter: int
+    status: Status
 
 
 @dataclass(frozen=True)
 class FoundPath:
-    """Solutions at falling alphas: coefs of shape (n_features, n_alphas), dual_gaps per sample."""
+    """Solutions at falling alphas; fewer than asked for where the path was stopped.
+
+    coefs : shape (n_features, n_alphas) or (n_targets, n_features, n_alphas)
+    intercepts : shape (n_alphas,) or (n_targets, n_alphas)
+    dual_gaps, relative_gaps : shape (n_alphas,); per sample, and as the core has them
+    """
 
     alphas: Vector
     coefs: NDArray[np.float64]
-    intercepts: Vector
+    intercepts: NDArray[np.float64]
     dual_gaps: Vector
+    relative_gaps: Vector
     n_iter: NDArray[np.int64]
+    status: Status
 
 
 @dataclass(frozen=True)
@@ -439,19 +449,23 @@ class Fit:
         return self.units.grid(self.lam_max(y) if self.units.l1_ratio > 0.0 else 0.0, eps, n_alphas)
 
     def solve(self, y: Vector, alpha: float, start: Any = None, callback: Callback | None = None) -> Found:
-        """Solve at one alpha; warns where the gap stays above tol."""
+        """Solve at one alpha; `judge` warns where the gap is above tol."""
         lam, l2 = self.units.strengths(alpha)
         if start is not None and self.scale is not None:
             start = np.asarray(start, dtype=np.float64) * self.scale
         with quietly(), plain_errors(self.X, self.name):
             result = solve(self.X, y, lam, l2=l2, start=start, callback=callback, **self.options, **self.controls)
-        self.judge(result.dual_gap, result.status)
-        coef = result.coef if self.scale is None else result.coef / self.scale
-        gap = float(self.units.gap(result.dual_gap, self.null_loss(y)))
-        return Found(coef, result.intercept, gap, result.n_iter)
+        return Found(
+            coef=result.coef if self.scale is None else result.coef / self.scale,
+            intercept=result.intercept,
+            dual_gap=float(self.units.gap(result.dual_gap, self.null_loss(y))),
+            relative_gap=result.dual_gap,
+            n_iter=result.n_iter,
+            status=result.status,
+        )
 
     def path(self, y: Vector, alphas: Sequence[float] | Vector, on_progress: PathCallback | None = None) -> FoundPath:
-        """Solve at many alphas, from the largest down; fewer come back when time runs out or on_progress stops it."""
+        """Solve at many alphas, from the largest down; `judge` warns where a gap is above tol."""
         falling = -np.sort(-np.asarray(alphas, dtype=np.float64))
         r = self.units.l1_ratio
         if r == 0.0:
@@ -466,27 +480,15 @@ class Fit:
                 **self.options,
                 **self.controls,
             )
-        self.judge(result.dual_gaps, result.status, len(falling) - len(result))
         coefs = result.coefs.toarray()
         return FoundPath(
             alphas=falling[: len(result)],
             coefs=coefs if self.scale is None else coefs / self.scale[:, None],
             intercepts=result.intercepts,
             dual_gaps=self.units.gap(result.dual_gaps, self.null_loss(y)),
+            relative_gaps=result.dual_gaps,
             n_iter=result.n_iter,
-        )
-
-    def judge(self, dual_gaps: Any, status: Status, missing: int = 0) -> None:
-        """Warn where a gap is above tol, in scikit-learn's sentence and with the core's numbers."""
-        largest = float(np.max(dual_gaps))
-        if largest <= self.tol and not missing:
-            return
-        warnings.warn(
-            "Objective did not converge. You might want to increase the number of iterations. Relative duality gap: "
-            f"{largest:.3e}, tolerance: {self.tol:.3e}; {status.value}"
-            + (f"; {missing} alphas were not tried" if missing else ""),
-            FitConvergenceWarning,
-            stacklevel=4,
+            status=result.status,
         )
 
     def _ridge_path(self, y: Vector, falling: Vector) -> FoundPath:
@@ -496,11 +498,31 @@ class Fit:
             found.append(self.solve(y, alpha, found[-1].coef if found else None))
         return FoundPath(
             alphas=falling,
-            coefs=np.column_stack([one.coef for one in found]),
-            intercepts=np.array([one.intercept for one in found]),
+            coefs=np.stack([one.coef for one in found], axis=-1),
+            intercepts=np.stack([one.intercept for one in found], axis=-1),
             dual_gaps=np.array([one.dual_gap for one in found]),
+            relative_gaps=np.array([one.relative_gap for one in found]),
             n_iter=np.array([one.n_iter for one in found], dtype=np.int64),
+            status=next((one.status for one in found if one.status is not Status.CONVERGED), Status.CONVERGED),
         )
+
+    def judge(self, found: Found | FoundPath, n_alphas: int = 1) -> None:
+        """Warn where a gap is above tol or an alpha is missing."""
+        gaps = np.atleast_1d(found.relative_gap if isinstance(found, Found) else found.relative_gaps)
+        warn_unconverged(float(gaps.max(initial=0.0)), self.tol, found.status.value, n_alphas - len(gaps))
+
+
+def warn_unconverged(gap: float, tol: float, status: str, missing: int = 0) -> None:
+    """Warn where a gap of the core is above tol, or alphas are missing: scikit-learn's sentence, the core's numbers."""
+    if gap <= tol and not missing:
+        return
+    left = f"; {missing} alphas were not tried" if missing else ""
+    warnings.warn(
+        "Objective did not converge. You might want to increase the number of iterations. Relative duality gap: "
+        f"{gap:.3e}, tolerance: {tol:.3e}; {status}{left}",
+        FitConvergenceWarning,
+        stacklevel=4,
+    )
 
 
 DEFAULT_TOL = 1e-4

@@ -77,9 +77,9 @@ class ElasticNet(MultiOutputMixin, LinearRegressor):  # type: ignore[misc]
     >>> import l1fast
     >>> model = l1fast.ElasticNet(alpha=0.1, l1_ratio=0.5)
     >>> model.fit([[0, 0], [1, 1], [2, 2]], [0, 1, 2]).coef_.round(4)
-    array([0.4511, 0.4511])
+    array([0.4458, 0.4458])
     >>> model.predict([[3, 3]]).round(4)
-    array([2.8045])
+    array([2.7831])
     """
 
     __metadata_request__fit: ClassVar = {"check_input": metadata_routing.UNUSED}
@@ -170,6 +170,8 @@ class ElasticNet(MultiOutputMixin, LinearRegressor):  # type: ignore[misc]
             fit.solve(np.ascontiguousarray(target), self.alpha, start, self.callback)
             for target, start in zip(targets.T, starts, strict=True)
         ]
+        for one in found:
+            fit.judge(one)
         settle(self, found, data)
         return self
 

@@ -213,6 +213,7 @@ def _path(
     fit = Fit.of(settings, data, l1_ratio, name=name)
     grid = fit.grid(y, eps, wanted) if isinstance(wanted, int) else np.asarray(wanted, dtype=np.float64)
     found = fit.path(y, grid, _progress(int(verbose)))
+    fit.judge(found, len(grid))
     dual_gaps, coefs = np.asarray(found.dual_gaps), found.coefs.astype(data.dtype, copy=False)
     if return_n_iter:
         return found.alphas, coefs, dual_gaps, found.n_iter.tolist()
