@@ -66,8 +66,8 @@ class MultiTaskElasticNet(ElasticNet):
     >>> import l1fast
     >>> X, y = [[0, 0], [1, 1], [2, 2]], [[0, 0], [1, 1], [2, 2]]
     >>> l1fast.MultiTaskElasticNet(alpha=0.1).fit(X, y).coef_.round(4)
-    array([[0.4562, 0.4562],
-           [0.4562, 0.4562]])
+    array([[0.4564, 0.4564],
+           [0.4564, 0.4564]])
     """
 
     def __init__(
