@@ -29,9 +29,7 @@ NAMES = (
 PRIVATE = "a test of private functions of scikit-learn; none of our names takes part"
 FASTER = "counts steps of scikit-learn's algorithm; ours needs fewer, or has converged already"
 STEPS = "two fits of 5 steps are one of 10 for cyclic descent from coef_ alone; our steps are working sets, made anew"
-SAME_STEPS = (
-    "asks for 7 digits at tol=1e-6 or 1e-7, which scikit-learn has since dense and sparse take the same steps there"
-)
+SAME_STEPS = "asks for 7 digits at tol=1e-6 or 1e-7; scikit-learn has them since dense and sparse take the same steps"
 SKIPPED = {
     "test_set_order_dense": PRIVATE,
     "test_set_order_sparse": PRIVATE,

@@ -93,7 +93,7 @@ class Units:
     @staticmethod
     def fold_aim(tol: float) -> float:
         """The gap that a fold aims at."""
-        return max(2.0 * min(tol, tol**FOLD_POWER), min(2.0 * tol, SMALLEST_GAP))
+        return float(max(2.0 * min(tol, tol**FOLD_POWER), min(2.0 * tol, SMALLEST_GAP)))
 
     def gap(self, relative: Any, null_loss: float) -> Any:
         """``dual_gap_`` of a relative gap of the core: relative times the loss of the best constant, per sample."""
