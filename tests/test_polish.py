@@ -76,7 +76,7 @@ def test_no_time_is_left_for_a_polish():
 def test_half_of_the_time_is_the_polish_s():
     X, y = problems.make(100, 400)
     lam, limits = problems.strength(X, y, 1e-3), {"time_limit": 3.0, "tol": 1e-9, "max_iter": 10**9, "history": True}
-    result = judged.solve(X, y, lam, solver="subgradient", polish=True, **limits)  # far above 1e-4 after so short a time
+    result = judged.solve(X, y, lam, solver="subgradient", polish=True, **limits)  # slow: far above 1e-4 by then
     assert result.converged
     seconds = result.history.seconds[result.history.dual_gap > 1e-4]
     assert 0.4 * 3.0 < seconds.max() < 0.8 * 3.0  # half of it, and what a few steps of the polish take
