@@ -15,6 +15,7 @@ except ImportError as error:  # a source tree, or a build for another Python
 
 from l1fast import penalties
 from l1fast._compare import Comparison, ComparisonRow, compare
+from l1fast._cross_validation import cross_validate
 from l1fast._descent import HuberDescent, Subgradient
 from l1fast._homotopy import Homotopy
 from l1fast._irls import IRLS
@@ -22,7 +23,17 @@ from l1fast._lbfgs import LBFGS
 from l1fast._path import path
 from l1fast._prox import soft_threshold
 from l1fast._proximal import FISTA, ISTA, AcceleratedGradient, Gradient
-from l1fast._result import ConvergenceWarning, History, PathResult, PathState, Result, State, Status
+from l1fast._result import (
+    ConvergenceWarning,
+    CrossValidation,
+    CVState,
+    History,
+    PathResult,
+    PathState,
+    Result,
+    State,
+    Status,
+)
 from l1fast._solve import lam_max, solve
 from l1fast._working_set import CD
 
@@ -35,9 +46,11 @@ __all__ = [
     "ISTA",
     "LBFGS",
     "AcceleratedGradient",
+    "CVState",
     "Comparison",
     "ComparisonRow",
     "ConvergenceWarning",
+    "CrossValidation",
     "Gradient",
     "History",
     "Homotopy",
@@ -49,6 +62,7 @@ __all__ = [
     "Status",
     "Subgradient",
     "compare",
+    "cross_validate",
     "lam_max",
     "path",
     "penalties",
