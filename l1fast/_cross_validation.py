@@ -12,7 +12,6 @@ once: the folds' matrices are differences of those of the parts left out.
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,7 +28,17 @@ from l1fast._monitor import Carry, Monitor, Solver
 from l1fast._path import Walk, compressible, descend_compressed
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Problem
-from l1fast._result import ConvergenceWarning, CrossValidation, CVCallback, CVState, PathResult, Result, Status
+from l1fast._result import (
+    CrossValidation,
+    CVCallback,
+    CVState,
+    PathCallback,
+    PathResult,
+    PathState,
+    Result,
+    Status,
+    announce,
+)
 from l1fast._solve import (
     CURES,
     MOST_ITERATIONS,
@@ -207,7 +216,7 @@ def cross_validate(
     finally:
         crew.stop.set()
     if not result.converged or (result.refit is not None and not result.refit.converged):
-        warnings.warn(_advice(result), ConvergenceWarning, stacklevel=3)
+        announce(_advice(result), stacklevel=3)
     return result
 
 
@@ -272,14 +281,13 @@ class Crew:
                     one.cancel()
                 raise
 
-    def report(self, state: CVState) -> None:
-        """Tell the caller; one thread at a time."""
-        if self.on_progress is None:
-            return
+    def report(self, state: CVState) -> bool:
+        """Tell the caller, one thread at a time; True to stop."""
         with self.lock:
-            if not self.stop.is_set() and self.on_progress(state):
+            if self.on_progress is not None and not self.stop.is_set() and self.on_progress(state):
                 self.asked_to_stop = True
                 self.stop.set()
+        return self.stop.is_set()
 
 
 @dataclass
@@ -347,17 +355,8 @@ class Run:
                 walk.compressed = walk.carry.working = adopted
             elif carried is not None:
                 walk.carry.working = carried
-            for index, (lam, l2) in enumerate(zip(share * lams, share * l2s, strict=True)):
-                status = walk.step(float(lam), float(l2), last=False)
-                made.status = status if made.status is Status.CONVERGED else made.status
-                done = walk.found[-1]
-                gap = done.certificate.gap / problem.scale
-                state = CVState(
-                    k, len(self.problems), row, len(grid), index, len(lams), float(lams[index]), gap, done.seconds
-                )
-                self.crew.report(state)
-                if walk.monitor().out_of_time():
-                    break
+            status = walk.through(share * lams, share * l2s, self._teller(k, row, grid), certify_last=False)
+            made.status = status if made.status is Status.CONVERGED else made.status
             carried = walk.carry.working
             path = walk.result(share * lams, made.status, "")
             made.paths.append(path)
@@ -366,6 +365,18 @@ class Run:
                 made.status = Status.TIME_LIMIT
                 break
         return made
+
+    def _teller(self, k: int, row: int, grid: list[tuple[Vector, Vector]]) -> PathCallback | None:
+        """What tells the caller of each strength done."""
+        if self.crew.on_progress is None:
+            return None
+
+        def tell(state: PathState) -> object:
+            lam, where = float(grid[row][0][state.index]), (k, len(self.problems), row, len(grid))
+            told = CVState(*where, state.index, state.n_lams, lam, state.dual_gap, state.seconds)
+            return self.crew.report(told)
+
+        return tell
 
     def _errors(
         self,

@@ -19,7 +19,7 @@ LAYERS = (
     ("cli",),
     ("_compare",),
     ("estimators", "plot", "io"),
-    ("_cross_validation",),
+    ("_cross_validation", "_tasks"),
     ("_path",),
     ("_solve", "_prox"),
     ("_solvers", "_validation"),
