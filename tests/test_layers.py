@@ -18,7 +18,9 @@ LAYERS = (
     ("__init__",),
     ("cli",),
     ("_compare",),
-    ("estimators", "plot", "io"),
+    ("plot",),
+    ("_displays", "io"),
+    ("estimators",),
     ("_path",),
     ("_solve", "_prox"),
     ("_solvers", "_validation"),
@@ -29,7 +31,7 @@ LAYERS = (
     ("_problem",),
     ("_smoothing",),
     ("_baselines", "_design", "_datafits", "_penalties", "_result", "penalties"),
-    ("_threads", "_blas"),
+    ("_threads", "_blas", "_progress", "_figures", "_end_labels"),
     ("_kernels",),
 )
 HEIGHT = {name: -line for line, names in enumerate(LAYERS) for name in names}
