@@ -5,6 +5,8 @@ minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| +
 
 from __future__ import annotations
 
+from typing import Any
+
 try:
     from l1fast._kernels import check as _check
 except ImportError as error:  # a source tree, or a build for another Python
@@ -57,9 +59,17 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> str:
+ESTIMATORS = ("ElasticNet", "ElasticNetCV", "Lasso", "LassoCV", "enet_path", "lasso_path")
+"""Names of `l1fast.estimators` that are also reached as l1fast.NAME; they need scikit-learn, imported at first use."""
+
+
+def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
 
         return version("l1fast")
+    if name in ESTIMATORS:
+        from l1fast import estimators
+
+        return getattr(estimators, name)
     raise AttributeError(f"module 'l1fast' has no attribute {name!r}")

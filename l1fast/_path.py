@@ -11,7 +11,6 @@ compressed first: X is read once for the Gram matrix of all columns, and not aga
 from __future__ import annotations
 
 import time
-import warnings
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ from l1fast import _blas
 from l1fast._design import join_notes
 from l1fast._monitor import EPS, Carry, Monitor, Outcome, Solver
 from l1fast._problem import Certificate, Problem
-from l1fast._result import ConvergenceWarning, PathCallback, PathResult, PathState, Status
+from l1fast._result import PathCallback, PathResult, PathState, Status, announce
 from l1fast._solve import (
     CURES,
     MOST_ITERATIONS,
@@ -174,7 +173,7 @@ def path(
             break
     result = walk.result(asked, status, reason)
     if not result.converged:
-        warnings.warn(_advice(result, len(asked)), ConvergenceWarning, stacklevel=3)
+        announce(_advice(result, len(asked)), stacklevel=3)
     return result
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -16,6 +19,28 @@ __all__ = ["ConvergenceWarning", "History", "PathResult", "PathState", "Result",
 
 class ConvergenceWarning(UserWarning):
     """The certified gap is above ``tol``; the message says by how much and what helps."""
+
+
+_QUIET: ContextVar[bool] = ContextVar("_QUIET", default=False)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """No ConvergenceWarning in this block: its caller reads the status and speaks itself.
+
+    Unlike `warnings.catch_warnings` it touches no state that other threads share.
+    """
+    token = _QUIET.set(True)
+    try:
+        yield
+    finally:
+        _QUIET.reset(token)
+
+
+def announce(text: str, stacklevel: int) -> None:
+    """Warn that a gap is above tol, stacklevel counted from the caller, unless within `quietly`."""
+    if not _QUIET.get():
+        warnings.warn(text, ConvergenceWarning, stacklevel=stacklevel + 1)
 
 
 class Status(enum.Enum):

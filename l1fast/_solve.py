@@ -6,7 +6,6 @@ minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| +
 from __future__ import annotations
 
 import time
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +20,7 @@ from l1fast._irls import IRLS
 from l1fast._monitor import Carry, Monitor, Outcome, OwnStart, Solver
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
-from l1fast._result import Callback, ConvergenceWarning, History, Result, Status
+from l1fast._result import Callback, History, Result, Status, announce
 from l1fast._solvers import choose, named
 from l1fast._threads import worthwhile
 from l1fast._validation import as_bounds, as_count, as_flag, as_number, as_storage, as_thread_count, as_vector, measured
@@ -193,7 +192,7 @@ def solve(
         iterates=outcome.iterates,
     )
     if not result.converged:
-        warnings.warn(_advice(result), ConvergenceWarning, stacklevel=3)
+        announce(_advice(result), stacklevel=3)
     return result
 
 

@@ -1,0 +1,620 @@
+"""What the estimators share: units, checks of parameters and data, one fit, one path.
+
+    scikit-learn:  minimise over w, b   1/(2 S) sum_i s_i (y_i - x_i'w - b)^2 + alpha (r ||w||_1 + (1 - r)/2 ||w||^2)
+    the core:      minimise over w, b   1/2 sum_i s_i (y_i - x_i'w - b)^2 + lam ||w||_1 + l2/2 ||w||^2
+
+S = sum_i s_i, or n_samples without weights. The second is S times the first at lam = alpha r S, l2 = alpha (1 - r) S:
+this file is the only one that multiplies or divides by S (`Units`).
+
+To write an estimator on it: derive from `LinearRegressor`; in ``fit`` call `check_parameters`, then `read_data`, then
+`Fit.of`, whose `solve` and `path` take alphas; `settle` stores what the estimators have in common.
+"""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sklearn
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.exceptions import ConvergenceWarning as SklearnConvergenceWarning
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
+
+from l1fast._path import path
+from l1fast._result import Callback, ConvergenceWarning, PathCallback, Status, quietly
+from l1fast._solve import Bounds, lam_max, make_problem, read_penalty, solve
+from l1fast._validation import as_flag, as_storage, as_thread_count, as_vector
+
+Vector = NDArray[np.float64]
+
+FLOATS = [np.float64, np.float32]
+SMALLEST_ALPHA = float(np.finfo(np.float64).resolution)
+"""The grid of a y or X that is constant: scikit-learn's value, 1e-15."""
+
+
+class InvalidParameterError(ValueError, TypeError):
+    """A parameter has a value of the wrong type or out of range; both bases, as in scikit-learn."""
+
+
+class FitConvergenceWarning(SklearnConvergenceWarning, ConvergenceWarning):
+    """A fit ended above tol. It is scikit-learn's ConvergenceWarning and that of l1fast."""
+
+
+# -------------------------------------------------------------------------------------------------- units
+
+
+@dataclass(frozen=True)
+class Units:
+    """Between scikit-learn's alpha, per sample, and the core's lam and l2, in sums.
+
+    Attributes
+    ----------
+    total : float
+        S = sum_i s_i, or n_samples.
+    l1_ratio : float
+        r.
+    """
+
+    total: float
+    l1_ratio: float = 1.0
+
+    def strengths(self, alpha: Any) -> tuple[Any, Any]:
+        """(lam, l2) of an alpha, or of many."""
+        return alpha * self.l1_ratio * self.total, alpha * (1.0 - self.l1_ratio) * self.total
+
+    def alpha(self, lam: Any) -> Any:
+        """The alpha with this lam; r > 0."""
+        return lam / (self.l1_ratio * self.total)
+
+    def gap(self, relative: Any, null_loss: float) -> Any:
+        """``dual_gap_`` of a relative gap of the core: relative times the loss of the best constant, per sample."""
+        return relative * null_loss / self.total
+
+    @staticmethod
+    def tol(tol: float) -> float:
+        """The core's tol: scikit-learn stops at tol ||y - mean||^2, the core at tol times half of that."""
+        return 2.0 * tol
+
+    @staticmethod
+    def aim(tol: float) -> float:
+        """The gap that a fit aims at, as the core's tol; above `tol` it warns, between the two it is content.
+
+        scikit-learn asks for more than a gap of tol: the last steps must be at most tol max_j |w_j|, so that its
+        coefficients are good to about tol. Where F is curved, a distance of tol is a gap of the order of tol^2.
+        """
+        return 2.0 * tol * min(tol, 1.0)
+
+    def grid(self, largest: float, eps: float, n_alphas: int) -> Vector:
+        """n_alphas values falling from the alpha of lam_max = largest to eps times that, even in the logarithm."""
+        if self.l1_ratio == 0.0:
+            raise ValueError(
+                "Automatic alpha grid generation is not supported for l1_ratio=0. Please supply a grid by providing "
+                "your estimator with the appropriate `alphas=` argument."
+            )
+        top = self.alpha(largest)
+        if top <= SMALLEST_ALPHA:
+            return np.full(n_alphas, SMALLEST_ALPHA)
+        grid: Vector = np.geomspace(top, top * eps, num=n_alphas)
+        return grid
+
+
+# ------------------------------------------------------------------------------------- checks of parameters
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a parameter must be: in words that follow "must be", and as a test."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+    def __or__(self, other: Rule) -> Rule:
+        return Rule(f"{self.words} or {other.words}", lambda value: self.holds(value) or other.holds(value))
+
+
+def real(low: float | None = None, high: float | None = None, *, open_low: bool = False) -> Rule:
+    """A real number in an interval; NaN and booleans are none."""
+    left = "(" if open_low or low is None else "["
+    words = f"a float in the range {left}{'-inf' if low is None else low}, " + ("inf)" if high is None else f"{high}]")
+
+    def holds(value: Any) -> bool:
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real) or value != value:
+            return False
+        above = low is None or (value > low if open_low else value >= low)
+        return above and (high is None or value <= high)
+
+    return Rule(words, holds)
+
+
+def integer(low: int | None = None) -> Rule:
+    """An integer of at least low."""
+    words = "an int" if low is None else f"an int in the range [{low}, inf)"
+    return Rule(
+        words,
+        lambda value: (
+            isinstance(value, numbers.Integral) and not isinstance(value, bool) and (low is None or value >= low)
+        ),
+    )
+
+
+def choice(*options: str) -> Rule:
+    """One of some words."""
+    words = "a str among {" + ", ".join(map(repr, options)) + "}"
+    return Rule(words, lambda value: isinstance(value, str) and value in options)
+
+
+def _is_array(value: Any) -> bool:
+    has_length = hasattr(value, "__len__") or hasattr(value, "shape") or hasattr(value, "__array__")
+    return has_length and not isinstance(value, (str, bytes, dict)) and getattr(value, "ndim", 1) > 0
+
+
+FLAG = Rule("an instance of 'bool'", lambda value: isinstance(value, (bool, np.bool_)))
+NOTHING = Rule("None", lambda value: value is None)
+ARRAY = Rule("an array-like", _is_array)
+CALLABLE = Rule("a callable", callable)
+VERBOSE = integer(0) | FLAG
+RANDOM_STATE = Rule(
+    "an int in the range [0, 4294967295], an instance of 'numpy.random.RandomState' or None",
+    lambda value: (
+        value is None
+        or isinstance(value, np.random.RandomState)
+        or (isinstance(value, numbers.Integral) and 0 <= value <= np.iinfo(np.uint32).max)
+    ),
+)
+BOUND = real() | ARRAY | NOTHING
+
+BEYOND: Mapping[str, Rule] = {
+    "penalty_factor": ARRAY | NOTHING,
+    "lower_bounds": BOUND,
+    "upper_bounds": BOUND,
+    "standardize": FLAG,
+    "time_limit": real(0) | NOTHING,
+    "callback": CALLABLE | NOTHING,
+    "n_threads": integer(1) | NOTHING,
+}
+"""The parameters that scikit-learn does not have."""
+
+COMMON: Mapping[str, Rule] = {
+    "fit_intercept": FLAG,
+    "copy_X": FLAG,
+    "max_iter": integer(1) | NOTHING,
+    "tol": real(0),
+    "positive": FLAG,
+    "random_state": RANDOM_STATE,
+    "selection": choice("cyclic", "random"),
+    **BEYOND,
+}
+"""The parameters that all estimators share."""
+
+
+def check_parameters(estimator: Any, rules: Mapping[str, Rule], name: str | None = None) -> None:
+    """Raise scikit-learn's error for the first parameter that breaks its rule.
+
+    estimator : the values are its attributes; or a mapping of them. name : whose parameters, for the message.
+    """
+    if sklearn.get_config().get("skip_parameter_validation", False):
+        return
+    values = estimator if isinstance(estimator, Mapping) else estimator.get_params(deep=False)
+    owner = name or type(estimator).__name__
+    for parameter, rule in rules.items():
+        if parameter in values and not rule.holds(values[parameter]):
+            raise InvalidParameterError(
+                f"The {parameter!r} parameter of {owner} must be {rule.words}. Got {values[parameter]!r} instead."
+            )
+
+
+# ------------------------------------------------------------------------------------------- checks of data
+
+
+@dataclass(frozen=True)
+class Data:
+    """X, y and the weights of a fit, once checked.
+
+    Attributes
+    ----------
+    X : ndarray or SciPy container of float32 or float64, shape (n_samples, n_features)
+        Used as it is by the core; finite or not is seen there.
+    y : ndarray of float64, shape (n_samples,) or (n_samples, n_targets)
+    sample_weight : ndarray of float64, shape (n_samples,), or None
+    """
+
+    X: Any
+    y: NDArray[np.float64]
+    sample_weight: Vector | None = None
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """That of coef_: float32 for a float32 X, else float64."""
+        return np.dtype(np.float32 if self.X.dtype == np.float32 else np.float64)
+
+    @property
+    def total(self) -> float:
+        """S."""
+        return float(self.X.shape[0] if self.sample_weight is None else self.sample_weight.sum())
+
+
+def read_data(
+    estimator: Any, X: Any, y: Any, sample_weight: Any = None, *, multi_output: bool = False, check_input: bool = True
+) -> Data:
+    """Check X, y and the weights as scikit-learn does; no copy of a float X, and sparse formats stay what they are.
+
+    Whether X is finite is not looked at: the core sees it in its first read of X, within `plain_errors`.
+    """
+    if check_input:
+        X, y = validate_data(
+            estimator,
+            X,
+            y,
+            accept_sparse=True,
+            dtype=FLOATS,
+            multi_output=multi_output,
+            y_numeric=True,
+            ensure_all_finite=False,
+        )
+    check_consistent_length(X, y)
+    y = np.asarray(y, dtype=np.float64)
+    return Data(X, y, read_weights(sample_weight, X.shape[0]))
+
+
+@contextmanager
+def plain_errors(X: Any, estimator: str) -> Iterator[None]:
+    """Around a call of the core: X with NaN, infinities or huge entries gets the error that scikit-learn has for it."""
+    try:
+        yield
+    except ValueError as error:
+        if "remove or impute" in str(error) and getattr(X, "format", "") != "dok":
+            check_array(X, accept_sparse=True, estimator=estimator, input_name="X")
+        if "float64 cannot carry" in str(error):
+            raise ValueError(
+                "Coordinate descent iterations resulted in non-finite parameter values. The input data may contain "
+                f"large values and need to be preprocessed: {error}"
+            ) from None
+        raise
+
+
+def check_gram(precompute: Any, data: Data, fit_intercept: bool) -> None:
+    """Check one entry of a Gram matrix given as precompute, as scikit-learn does; a sparse X has no use for it."""
+    if isinstance(precompute, (bool, str)) or sparse.issparse(data.X):
+        return
+    gram, X, p = np.asarray(precompute), data.X, data.X.shape[1]
+    if gram.shape != (p, p):
+        raise ValueError(f"precompute has shape {gram.shape}, but X has {p} features; a Gram matrix is {(p, p)}")
+    mean = np.average(X, axis=0, weights=data.sample_weight) if fit_intercept else np.zeros(p)
+    if not np.allclose(mean, 0.0):
+        warnings.warn(
+            "Gram matrix was provided but X was centered to fit intercept: recomputing Gram matrix.", stacklevel=3
+        )
+        return
+    first = p // 2
+    second = min(first + 1, p - 1)
+    share = 1.0 if data.sample_weight is None else data.sample_weight * (X.shape[0] / data.total)
+    expected = np.sum(share * (X[:, first] - mean[first]) * (X[:, second] - mean[second]))
+    seen = gram[first, second]
+    rtol, atol = (1e-4 if np.float32 in (gram.dtype, X.dtype) else 1e-7), 1e-5  # scikit-learn's
+    if not np.isclose(expected, seen, rtol=rtol, atol=atol):
+        raise ValueError(
+            "Gram matrix passed in via 'precompute' parameter did not pass validation when a single element was "
+            f"checked - please check that it was computed properly. For element ({first},{second}) we computed "
+            f"{expected} but the user-supplied value was {seen}."
+        )
+
+
+def read_weights(sample_weight: Any, n_samples: int) -> Vector | None:
+    """The sample weights as a vector; None and a single number stand for equal ones."""
+    if sample_weight is None or isinstance(sample_weight, numbers.Number):
+        return None
+    weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    if weights.ndim != 1:
+        raise ValueError(
+            f"Sample weights must be 1D array or scalar, got {weights.ndim}D array. Expected either a scalar value or "
+            f"a 1D array of length {n_samples}."
+        )
+    if weights.shape != (n_samples,):
+        raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(n_samples,)}!")
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return as_vector("sample_weight", weights, n_samples, least=0.0)
+
+
+# ------------------------------------------------------------------------------------------------- the fit
+
+
+@dataclass(frozen=True)
+class Found:
+    """One solution in scikit-learn's units.
+
+    coef : ndarray of float64, shape (n_features,) or (n_targets, n_features)
+    intercept : float, or ndarray of shape (n_targets,)
+    dual_gap, relative_gap : per sample, and as the core has it
+    """
+
+    coef: NDArray[np.float64]
+    intercept: Any
+    dual_gap: float
+    relative_gap: float
+    n_iter: int
+    status: Status
+
+
+@dataclass(frozen=True)
+class FoundPath:
+    """Solutions at falling alphas; fewer than asked for where the path was stopped.
+
+    coefs : shape (n_features, n_alphas) or (n_targets, n_features, n_alphas)
+    intercepts : shape (n_alphas,) or (n_targets, n_alphas)
+    dual_gaps, relative_gaps : shape (n_alphas,); per sample, and as the core has them
+    """
+
+    alphas: Vector
+    coefs: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
+    dual_gaps: Vector
+    relative_gaps: Vector
+    n_iter: NDArray[np.int64]
+    status: Status
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The problem of an estimator but for alpha and y, in the form that the core takes.
+
+    With ``standardize`` the penalty is on u_j = scale_j w_j, the coefficients of x_j / scale_j:
+    v_j (lam |u_j| + l2/2 u_j^2) = v_j scale_j (lam |w_j| + scale_j l2/2 w_j^2). Without an l2 penalty that is the same
+    problem with the weights v_j scale_j, and X is used as it is. With one, no weight serves both terms: a copy of X
+    with scaled columns is solved for u (a sparse one stays sparse), and ``scale`` is kept to come back to w.
+
+    Attributes
+    ----------
+    X, sample_weight : as in `Data`; X scaled where scale is not None
+    units : Units
+    options : dict
+        The problem, as `solve`, `path` and `lam_max` take it: fit_intercept, penalty_weights, bounds, sample_weight.
+    controls : dict
+        How to solve it, as `solve` and `path` take it: tol, max_iter, time_limit, n_threads.
+    name : class of the estimator, for errors
+    tol : the gap of the core above which a fit warns
+    scale : ndarray of float64, shape (n_features,), or None
+    """
+
+    X: Any
+    units: Units
+    options: dict[str, Any]
+    controls: dict[str, Any]
+    name: str
+    tol: float
+    scale: Vector | None = None
+
+    @classmethod
+    def of(cls, estimator: Any, data: Data, l1_ratio: float = 1.0, name: str | None = None) -> Fit:
+        """From the attributes of an estimator; those it does not have stand at their defaults."""
+        owner = name or type(estimator).__name__
+
+        def value(name: str, absent: Any = None) -> Any:
+            return getattr(estimator, name, absent)
+
+        n_features = data.X.shape[1]
+        fit_intercept = as_flag("fit_intercept", value("fit_intercept", True))
+        factor = value("penalty_factor")
+        weights = None if factor is None else as_vector("penalty_factor", factor, n_features, least=0.0)
+        bounds = read_bounds(value("positive", False), value("lower_bounds"), value("upper_bounds"))
+        X, scale, n_threads = data.X, None, value("n_threads")
+        if value("standardize", False):
+            with plain_errors(X, owner):
+                scale = column_scales(data, fit_intercept, n_threads)
+            if l1_ratio == 1.0:
+                weights, scale = (scale if weights is None else weights * scale), None
+            else:
+                X, bounds = scaled_columns(X, scale), scaled_bounds(bounds, scale)
+        return cls(
+            X=X,
+            units=Units(data.total, l1_ratio),
+            options={
+                "fit_intercept": fit_intercept,
+                "penalty_weights": weights,
+                "bounds": bounds,
+                "sample_weight": data.sample_weight,
+            },
+            controls={
+                "tol": Units.aim(value("tol", DEFAULT_TOL)),
+                "max_iter": value("max_iter"),
+                "time_limit": value("time_limit"),
+                "n_threads": n_threads,
+            },
+            name=owner,
+            tol=Units.tol(value("tol", DEFAULT_TOL)),
+            scale=scale,
+        )
+
+    def null_loss(self, y: Vector) -> float:
+        """1/2 sum_i s_i (y_i - b0)^2 at the best constant b0 (0 without an intercept)."""
+        weight = self.options["sample_weight"]
+        centred = y - np.average(y, weights=weight) if self.options["fit_intercept"] else y
+        return 0.5 * float(centred @ (centred if weight is None else weight * centred))
+
+    def lam_max(self, y: Vector) -> float:
+        """The core's lam_max of this problem."""
+        with plain_errors(self.X, self.name):
+            return lam_max(self.X, y, **self.options)
+
+    def grid(self, y: Vector, eps: float, n_alphas: int) -> Vector:
+        """scikit-learn's grid of alphas."""
+        return self.units.grid(self.lam_max(y) if self.units.l1_ratio > 0.0 else 0.0, eps, n_alphas)
+
+    def solve(self, y: Vector, alpha: float, start: Any = None, callback: Callback | None = None) -> Found:
+        """Solve at one alpha; `judge` warns where the gap is above tol."""
+        lam, l2 = self.units.strengths(alpha)
+        if start is not None and self.scale is not None:
+            start = np.asarray(start, dtype=np.float64) * self.scale
+        with quietly(), plain_errors(self.X, self.name):
+            result = solve(self.X, y, lam, l2=l2, start=start, callback=callback, **self.options, **self.controls)
+        return Found(
+            coef=result.coef if self.scale is None else result.coef / self.scale,
+            intercept=result.intercept,
+            dual_gap=float(self.units.gap(result.dual_gap, self.null_loss(y))),
+            relative_gap=result.dual_gap,
+            n_iter=result.n_iter,
+            status=result.status,
+        )
+
+    def path(self, y: Vector, alphas: Sequence[float] | Vector, on_progress: PathCallback | None = None) -> FoundPath:
+        """Solve at many alphas, from the largest down; `judge` warns where a gap is above tol."""
+        falling = -np.sort(-np.asarray(alphas, dtype=np.float64))
+        r = self.units.l1_ratio
+        if r == 0.0:
+            return self._ridge_path(y, falling)
+        with quietly(), plain_errors(self.X, self.name):
+            result = path(
+                self.X,
+                y,
+                lams=self.units.strengths(falling)[0],
+                l2_ratio=(1.0 - r) / r,
+                on_progress=on_progress,
+                **self.options,
+                **self.controls,
+            )
+        coefs = result.coefs.toarray()
+        return FoundPath(
+            alphas=falling[: len(result)],
+            coefs=coefs if self.scale is None else coefs / self.scale[:, None],
+            intercepts=result.intercepts,
+            dual_gaps=self.units.gap(result.dual_gaps, self.null_loss(y)),
+            relative_gaps=result.dual_gaps,
+            n_iter=result.n_iter,
+            status=result.status,
+        )
+
+    def _ridge_path(self, y: Vector, falling: Vector) -> FoundPath:
+        """The path without an L1 term, which the core's path, a ladder of lam, cannot say: one solve after another."""
+        found: list[Found] = []
+        for alpha in falling:
+            found.append(self.solve(y, alpha, found[-1].coef if found else None))
+        return FoundPath(
+            alphas=falling,
+            coefs=np.stack([one.coef for one in found], axis=-1),
+            intercepts=np.stack([one.intercept for one in found], axis=-1),
+            dual_gaps=np.array([one.dual_gap for one in found]),
+            relative_gaps=np.array([one.relative_gap for one in found]),
+            n_iter=np.array([one.n_iter for one in found], dtype=np.int64),
+            status=next((one.status for one in found if one.status is not Status.CONVERGED), Status.CONVERGED),
+        )
+
+    def judge(self, found: Found | FoundPath, n_alphas: int = 1) -> None:
+        """Warn where a gap is above tol or an alpha is missing."""
+        gaps = np.atleast_1d(found.relative_gap if isinstance(found, Found) else found.relative_gaps)
+        warn_unconverged(float(gaps.max(initial=0.0)), self.tol, found.status.value, n_alphas - len(gaps))
+
+
+def warn_unconverged(gap: float, tol: float, status: str, missing: int = 0) -> None:
+    """Warn where a gap of the core is above tol, or alphas are missing: scikit-learn's sentence, the core's numbers."""
+    if gap <= tol and not missing:
+        return
+    left = f"; {missing} alphas were not tried" if missing else ""
+    warnings.warn(
+        "Objective did not converge. You might want to increase the number of iterations. Relative duality gap: "
+        f"{gap:.3e}, tolerance: {tol:.3e}; {status}{left}",
+        FitConvergenceWarning,
+        stacklevel=4,
+    )
+
+
+DEFAULT_TOL = 1e-4
+"""scikit-learn's tol where an estimator has none."""
+
+
+def read_bounds(positive: bool, lower: Any, upper: Any) -> Bounds | None:
+    """The core's bounds from positive, lower_bounds and upper_bounds."""
+    if positive:
+        if lower is not None:
+            raise ValueError(
+                f"positive=True means lower_bounds=0, but lower_bounds is {lower!r} too; give one of the two"
+            )
+        lower = 0.0
+    return None if lower is None and upper is None else (lower, upper)
+
+
+def column_scales(data: Data, fit_intercept: bool, n_threads: int | None) -> Vector:
+    """The (weighted) standard deviations of the columns, about 0 without an intercept; 1 where they are 0.
+
+    One read of X, no copy of it.
+    """
+    storage, zeros = as_storage(data.X), np.zeros(data.X.shape[0])
+    penalty = read_penalty(1.0, 0.0, None, None, False, data.X.shape[1])
+    problem = make_problem(storage, zeros, penalty, fit_intercept, data.sample_weight, as_thread_count(n_threads))
+    scale: Vector = np.sqrt(problem.norm2 / data.total)
+    scale[scale == 0.0] = 1.0
+    return scale
+
+
+def scaled_columns(X: Any, scale: Vector) -> Any:
+    """A copy of X with its columns divided by scale, in X's dtype; a sparse X stays sparse."""
+    if sparse.issparse(X):
+        return (sparse.csc_array(X) @ sparse.diags_array(1.0 / scale)).astype(X.dtype)
+    return np.divide(X, scale).astype(X.dtype, copy=False)
+
+
+def scaled_bounds(bounds: Bounds | None, scale: Vector) -> Bounds | None:
+    """The bounds of u = scale w."""
+    if bounds is None:
+        return None
+    lower, upper = (None if side is None else np.asarray(side, dtype=np.float64) * scale for side in bounds)
+    return lower, upper
+
+
+# -------------------------------------------------------------------------------------------- the estimators
+
+
+class LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """coef_ and intercept_ make predictions; sparse X is welcome."""
+
+    coef_: NDArray[Any]
+    intercept_: Any
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict with the linear model.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray, shape (n_samples,) or (n_samples, n_targets)
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc", "coo"], reset=False)
+        predicted: NDArray[Any] = X @ self.coef_.T + self.intercept_
+        return predicted
+
+    @property
+    def sparse_coef_(self) -> Any:
+        """``coef_`` as a sparse matrix of shape (n_targets, n_features), of the kind in scikit-learn's config."""
+        kind = sparse.csr_array if sklearn.get_config().get("sparse_interface") == "sparray" else sparse.csr_matrix
+        return kind(np.atleast_2d(self.coef_))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def settle(estimator: Any, found: list[Found], data: Data) -> None:
+    """Set coef_, intercept_, dual_gap_ and n_iter_: those of one target, or stacked over targets."""
+    dtype, intercept = data.dtype.type, estimator.fit_intercept
+    if len(found) == 1:
+        (one,) = found
+        estimator.coef_ = one.coef.astype(dtype)
+        estimator.intercept_ = dtype(one.intercept) if intercept else 0.0
+        estimator.dual_gap_, estimator.n_iter_ = dtype(one.dual_gap), one.n_iter
+        return
+    estimator.coef_ = np.array([one.coef for one in found], dtype=dtype)
+    estimator.intercept_ = np.array([one.intercept for one in found], dtype=dtype) if intercept else 0.0
+    estimator.dual_gap_ = np.array([one.dual_gap for one in found], dtype=dtype)
+    estimator.n_iter_ = [one.n_iter for one in found]

@@ -1,0 +1,102 @@
+"""scikit-learn's own tests of coordinate descent, run on our estimators.
+
+The test files of the installed scikit-learn are loaded a second time, and in their namespace our classes and functions
+stand in the place of scikit-learn's. Every test runs, but for those in SKIPPED, each with its reason.
+`python tests/sklearn_counts.py` counts what passes, and what an empty package would pass.
+"""
+
+import contextlib
+import importlib.util
+import inspect
+import os
+
+import pytest
+
+linear_model = pytest.importorskip("sklearn.linear_model")
+
+pytestmark = pytest.mark.filterwarnings("default")  # scikit-learn's tests expect warnings here and there
+
+FILES = ("test_coordinate_descent", "test_sparse_coordinate_descent")
+NAMES = (
+    *("Lasso", "LassoCV", "ElasticNet", "ElasticNetCV"),
+    *("MultiTaskLasso", "MultiTaskLassoCV", "MultiTaskElasticNet", "MultiTaskElasticNetCV"),
+    *("lasso_path", "enet_path"),
+)
+
+PRIVATE = "a test of private functions of scikit-learn; none of our names takes part"
+SKIPPED = {
+    "test_set_order_dense": PRIVATE,
+    "test_set_order_sparse": PRIVATE,
+    "test_cython_solver_equivalence": PRIVATE,
+}
+"""Test, or test[parameters] -> why it cannot hold here. Names that an installed version does not have are ignored."""
+
+
+def empty(one):
+    """A class that stores the same parameters and does nothing else; a function that returns None."""
+    if not inspect.isclass(one):
+        return lambda *args, **kwargs: None
+    from sklearn.base import BaseEstimator
+
+    return type(one.__name__, (BaseEstimator,), {"__init__": one.__init__, "fit": lambda self, *args, **kwargs: self})
+
+
+def ours():
+    """Our object for each name; with L1FAST_EMPTY set, stand-ins without content."""
+    import l1fast
+
+    made = {name: getattr(l1fast, name) for name in NAMES if hasattr(l1fast, name)}
+    return {name: empty(one) for name, one in made.items()} if os.environ.get("L1FAST_EMPTY") else made
+
+
+@contextlib.contextmanager
+def substituted(objects):
+    """While a file is executed sklearn.linear_model hands out these objects: for its parametrize lists too."""
+    kept = {name: getattr(linear_model, name) for name in objects}
+    try:
+        for name, one in objects.items():
+            setattr(linear_model, name, one)
+        yield
+    finally:
+        for name, one in kept.items():
+            setattr(linear_model, name, one)
+
+
+def load(name):
+    """A file of scikit-learn's tests as a new module with our objects in it."""
+    spec = importlib.util.spec_from_file_location(
+        f"retargeted_{name}", importlib.util.find_spec(f"sklearn.linear_model.tests.{name}").origin
+    )
+    module = importlib.util.module_from_spec(spec)
+    with substituted(ours()):
+        spec.loader.exec_module(module)
+    return module
+
+
+def collected(name):
+    """A class whose methods are the tests of a file."""
+    tests = {key: staticmethod(one) for key, one in vars(load(name)).items() if key.startswith("test_")}
+    return type("Test_" + name.removeprefix("test_"), (), tests)
+
+
+for _name in FILES:
+    _made = collected(_name)
+    globals()[_made.__name__] = _made
+
+
+@pytest.fixture(autouse=True)
+def _skip_listed(request):
+    for name in (request.node.originalname, request.node.name):
+        if name in SKIPPED:
+            pytest.skip(SKIPPED[name])
+
+
+@pytest.fixture
+def global_random_seed():
+    return 42  # scikit-learn's own default
+
+
+def test_the_objects_are_ours():
+    names = vars(load(FILES[0]))
+    assert all(names[name] is one for name, one in ours().items())
+    assert all(getattr(linear_model, name).__module__.startswith("sklearn.") for name in NAMES)
