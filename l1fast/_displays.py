@@ -7,7 +7,6 @@ the numbers, `plot` draws them, and ``from_...`` does both.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,7 +32,6 @@ N_NAMED = 10
 AGAINST = ("strength", "l1_norm", "deviance")
 SMALL = "small"  # of the fonts: names, marks, ticks of the support
 INCHES_PER_TICK = 0.75
-TIGHT_TICK = 0.55  # inches from 1 to 2, where a logarithmic axis has ticks at 1, 2 and 5 in each decade
 PLAIN = (1e-4, 1e5)  # numbers that are written without a power of ten
 
 
@@ -85,29 +83,19 @@ def width_in_inches(ax: Axes) -> float:
 
 def strength_axis(ax: Axes, strengths: Vector, label: str) -> None:
     """A logarithmic axis from strong to weak whose ticks have room."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    from l1fast._artists import StrengthTicks
 
     ax.set_xscale("log")
     strongest, weakest = float(strengths[0]), float(strengths[-1])
     if strongest == weakest:  # one strength
         strongest, weakest = 2.0 * strongest, weakest / 2.0
     ax.set_xlim(strongest, weakest)
-    room = max(2, int(width_in_inches(ax) / INCHES_PER_TICK))
-    decades = math.log10(strongest / weakest)
-    wide = width_in_inches(ax) * math.log10(2.0) >= TIGHT_TICK * decades
-    subs: tuple[float, ...] = (1.0, 2.0, 5.0) if wide else (1.0,)
-    if decades < 1.0 and len(ticks_between(weakest, strongest, subs)) < 2:
-        subs = tuple(map(float, range(1, 10)))
-    ax.xaxis.set_major_locator(LogLocator(subs=subs, numticks=room + 1))
+    ax.xaxis.set_major_locator(StrengthTicks())
     ax.xaxis.set_major_formatter(FuncFormatter(tick))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.set_xlabel(label)
-
-
-def ticks_between(low: float, high: float, subs: Sequence[float]) -> list[float]:
-    """Multiples of powers of ten in a range."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return [sub * 10.0**power for power in powers for sub in subs if low <= sub * 10.0**power <= high]
 
 
 def support_axis(ax: Axes, places: Vector, sizes: NDArray[np.int64]) -> Any:
@@ -155,6 +143,49 @@ def beside_zero(curve: Vector) -> Vector:
     moving[1:] |= curve[:-1] != 0.0
     moving[:-1] |= curve[1:] != 0.0
     return np.where(moving, curve, np.nan)
+
+
+def of_ratio(estimator: Any, *tables: Any) -> list[Any]:
+    """The part of each table, a row for each l1_ratio tried, that belongs to the one chosen."""
+    ratios = np.atleast_1d(getattr(estimator, "l1_ratio", 1.0))
+    if len(ratios) == 1:
+        return list(tables)
+    at = int(np.flatnonzero(ratios == estimator.l1_ratio_)[0])
+    alphas, *others = tables
+    return [alphas if np.ndim(alphas) == 1 else alphas[at], *(None if table is None else table[at] for table in others)]
+
+
+def path_of(estimator: Any, X: Any, y: Any, sample_weight: Any) -> tuple[Vector, NDArray[np.float64]]:
+    """Alphas and coefficients, one column each: those the estimator has kept, or the path of its problem on X and y."""
+    if X is None and hasattr(estimator, "coef_path_"):
+        return estimator.path_alphas_, np.asarray(estimator.coef_path_, dtype=np.float64)
+    if X is None or y is None:
+        raise ValueError(
+            f"{type(estimator).__name__} has kept no path (coef_path_); give the X and y to follow it on as well"
+        )
+    from sklearn.base import clone
+
+    from l1fast.estimators._base import Fit, read_data
+
+    bare = clone(estimator)  # the check of the data writes to it
+    data = read_data(bare, X, y, sample_weight)
+    ratio = float(getattr(estimator, "l1_ratio_", getattr(estimator, "l1_ratio", 1.0)))
+    fit = Fit.of(bare, data, ratio)
+    alphas = of_ratio(estimator, estimator.alphas_)[0] if hasattr(estimator, "alphas_") else None
+    found = fit.path(data.y, fit.grid(data.y, SMALLEST_RATIO, N_STRENGTHS) if alphas is None else alphas)
+    return found.alphas, np.asarray(found.coefs, dtype=np.float64)
+
+
+def names_of(estimator: Any, X: Any) -> Sequence[str] | None:
+    """Names of the features, where the estimator or a data frame knows them."""
+    names = getattr(estimator, "feature_names_in_", None)
+    columns = getattr(X, "columns", None)
+    if names is None and columns is not None:
+        names = [str(name) for name in columns]
+    return None if names is None else list(names)
+
+
+SMALLEST_RATIO, N_STRENGTHS = 1e-3, 100  # the path of an estimator without alphas_: as of l1fast.path
 
 
 class LassoPathDisplay:
@@ -255,6 +286,58 @@ class LassoPathDisplay:
         display.plot(ax, **options)
         return display
 
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any = None,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        feature_names: Sequence[str] | None = None,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> LassoPathDisplay:
+        """Draw the path of an estimator of `l1fast.estimators`, with what cross-validation chose.
+
+        Parameters
+        ----------
+        estimator : estimator
+            With ``alpha_min_`` and ``alpha_1se_``, these are marked.
+        X, y, sample_weight
+            The data to follow the path on, at ``alphas_`` where the estimator has them, else at 100 strengths. Not
+            needed where the estimator has kept its path (``coef_path_``).
+        feature_names : sequence of str, optional
+            Default: ``feature_names_in_``, or the columns of a data frame X.
+        ax, **options
+            As of `from_path`.
+
+        Returns
+        -------
+        LassoPathDisplay
+
+        Raises
+        ------
+        ValueError
+            The estimator has not kept a path, and there are no X and y; or it has several targets.
+        """
+        alphas, coefs = path_of(estimator, X, y, sample_weight)
+        if coefs.ndim != 2:
+            raise ValueError(
+                f"coefs of several targets have shape {coefs.shape}; draw one: LassoPathDisplay(alphas, coefs[0])"
+            )
+        known = {"minimum": "alpha_min_", "1-SE": "alpha_1se_"}
+        marks = {name: float(getattr(estimator, place)) for name, place in known.items() if hasattr(estimator, place)}
+        display = cls(
+            alphas,
+            coefs,
+            feature_names=names_of(estimator, X) if feature_names is None else feature_names,
+            marks={name: alpha for name, alpha in marks.items() if alpha > 0.0},
+            strength_name="alpha",
+        )
+        display.plot(ax, **options)
+        return display
+
     @property
     def support_sizes(self) -> NDArray[np.int64]:
         """Non-zero coefficients at each strength."""
@@ -318,7 +401,7 @@ class LassoPathDisplay:
         ax = axes_of(ax)
         from matplotlib.collections import LineCollection
 
-        from l1fast._end_labels import EndLabels
+        from l1fast._artists import EndLabels
 
         ink, colours = foreground(ax), palette(ax)
         ranking = self.ranking()
@@ -369,30 +452,33 @@ CROWD = 100  # lines, from which on each is still thinner
 
 
 def draw_marks(ax: Axes, marks: Mapping[str, float]) -> dict[str, Any]:
-    """Vertical lines with their names along them, on the outer side of each."""
+    """Vertical lines with their names along them, at the bottom and at the top in turn."""
     from matplotlib.patheffects import withStroke
 
     ink, paper = foreground(ax), ax.get_facecolor()
     transform, lines = ax.get_xaxis_transform(), {}
-    first = min(marks, key=lambda name: ax.transData.transform((marks[name], 0.0))[0]) if marks else None
-    for name, place in marks.items():
+    for k, (name, place) in enumerate(marks.items()):
         lines[name] = ax.axvline(place, color=ink, linestyle=(0, (4, 2)), linewidth=1.0, zorder=3.5)
-        left = name == first and len(marks) > 1
+        share = ax.transAxes.inverted().transform(ax.transData.transform((place, 0.0)))[0]
+        left, top = share > NARROW, k % 2 == 1
         ax.annotate(
             name,
-            (place, 0.0),
-            (-3 if left else 3, 4),
+            (place, float(top)),
+            (-3 if left else 3, -4 if top else 4),
             xycoords=transform,
             textcoords="offset points",
             rotation=90,
             ha="right" if left else "left",
-            va="bottom",
+            va="top" if top else "bottom",
             fontsize=SMALL,
             color=ink,
             zorder=5,
             path_effects=[withStroke(linewidth=3, foreground=paper)],
         )
     return lines
+
+
+NARROW = 0.1  # of the width of the axes, left of which there is no room for the name of a line
 
 
 class CVDisplay:
@@ -468,10 +554,54 @@ class CVDisplay:
             self.standard_errors = self.errors.std(axis=1, ddof=1) / np.sqrt(n_folds)
         else:
             self.standard_errors = np.full(len(order), np.nan)
-        self.minimum = int(np.argmin(self.means))
+        self.minimum = int(np.nanargmin(self.means))
         self.one_se = None if one_se is None else nearest(self.strengths, one_se)
         self.support_sizes = None if support_sizes is None else np.asarray(support_sizes, dtype=np.int64)[order]
         self.strength_name, self.error_name = strength_name, error_name
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any = None, y: Any = None, *, ax: Axes | None = None, **options: Any
+    ) -> CVDisplay:
+        """Draw the cross-validation of a fitted estimator.
+
+        Parameters
+        ----------
+        estimator : LassoCV, ElasticNetCV or like them
+            With ``alphas_`` and ``mse_path_``; those of ``l1_ratio_`` where there are several ratios.
+        X, y : optional
+            What it was fitted to, for the numbers of non-zero coefficients. Not needed where the estimator has kept its
+            path (``coef_path_``).
+        ax : axes, optional
+            A new figure if left out.
+        **options
+            Of `plot`.
+
+        Returns
+        -------
+        CVDisplay
+
+        Raises
+        ------
+        ValueError
+            The estimator has no ``mse_path_``: it is not fitted, or knows no cross-validation.
+        """
+        if not hasattr(estimator, "mse_path_"):
+            raise ValueError(
+                f"{type(estimator).__name__} has no mse_path_; fit an estimator with cross-validation first, as LassoCV"
+            )
+        alphas, errors, spread = of_ratio(
+            estimator, estimator.alphas_, estimator.mse_path_, getattr(estimator, "mse_se_", None)
+        )
+        sizes = None
+        if hasattr(estimator, "coef_path_") or X is not None:
+            at, coefs = path_of(estimator, X, y, None)
+            used = (coefs != 0.0).reshape(-1, *coefs.shape[-2:]).any(axis=0)
+            sizes = used.sum(axis=0) if len(at) == len(alphas) else None
+        one_se = getattr(estimator, "alpha_1se_", None)
+        display = cls(alphas, errors, standard_errors=spread, one_se=one_se, support_sizes=sizes)
+        display.plot(ax, **options)
+        return display
 
     def selected(self) -> dict[str, int]:
         """The places of the strengths to mark, by name."""

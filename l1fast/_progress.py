@@ -104,13 +104,12 @@ class Progress:
         self.due = seconds + BAR_EVERY
 
     def _count(self, state: Any) -> tuple[int, int | None]:
-        """Steps done, and out of how many; further rounds of folds make it more."""
+        """Steps done, and out of how many."""
         if not hasattr(state, "index"):
             return self.steps, None
         if not hasattr(state, "fold"):
             return state.index + 1, state.n_lams
-        size = state.n_folds * state.n_lams
-        return self.steps, size * -(-self.steps // size)
+        return self.steps, getattr(state, "n_sequences", 1) * state.n_folds * state.n_lams
 
     def _open(self, state: Any) -> None:
         """The bar, where there can be one."""

@@ -1,4 +1,4 @@
-"""Names at the ends of lines, pushed apart as little as it takes for none to lie on another.
+"""Names at the ends of lines, pushed apart as little as it takes for none to lie on another; ticks that have room.
 
 minimise over heights h:   sum_k (h_k - wanted_k)^2   with h_(k+1) - h_k >= gap,   low <= h_k <= high
 
@@ -9,6 +9,7 @@ zoomed or written to a file of another resolution. This module imports matplotli
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
+from matplotlib.ticker import Locator, MaxNLocator
 from matplotlib.transforms import Bbox, IdentityTransform
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
@@ -27,6 +29,7 @@ Vector = NDArray[np.float64]
 
 NEAR, STEM, FAR = 2.0, 12.0, 15.0  # points from the edge of the axes: begin and end of the stem, begin of the name
 POINTS = 72.0  # in an inch
+TICK_ROOM = 0.55  # inches from one tick to the next
 SPACING = 1.08  # lines of text, from one name to the next
 LONGEST_NAME = 24  # letters; the rest of a longer one is left out
 
@@ -126,3 +129,38 @@ class EndLabels(Artist):
     def get_tightbbox(self, renderer: Any = None) -> Bbox:
         """The same: nothing of it is cut off at the axes."""
         return self.get_window_extent(renderer)
+
+
+class StrengthTicks(Locator):
+    """Major ticks of a logarithmic axis: at 1, 2 and 5 in each decade, or at powers of ten, as there is room."""
+
+    def __call__(self) -> list[float]:
+        """Ticks for what is in view."""
+        assert self.axis is not None
+        return self.tick_values(*self.axis.get_view_interval())
+
+    def tick_values(self, vmin: float, vmax: float) -> list[float]:
+        """Ticks in a range."""
+        low, high = sorted((vmin, vmax))
+        axes = getattr(self.axis, "axes", None)
+        if axes is None or not 0.0 < low < high:
+            return []
+        width, decades = axes.bbox.width / axes.figure.dpi, math.log10(high / low)
+        if width * math.log10(2.0) >= TICK_ROOM * decades:
+            found = multiples(low, high, (1, 2, 5))
+        else:
+            powers = multiples(low, high, (1,))
+            found = powers[:: max(1, math.ceil(len(powers) * TICK_ROOM / width))] if width > 0.0 else powers
+        if len(found) < 2:
+            found = multiples(low, high, range(1, 10))
+            found = [found[0], found[-1]] if len(found) > 1 else []
+        if not found:
+            found = [value for value in MaxNLocator(3).tick_values(low, high) if low <= value <= high]
+        return found
+
+
+def multiples(low: float, high: float, digits: Sequence[int]) -> list[float]:
+    """The digits times powers of ten that are in a range."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    values = (float(f"{digit}e{power}") for power in powers for digit in digits)
+    return [value for value in values if low <= value <= high]
