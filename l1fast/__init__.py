@@ -26,6 +26,7 @@ from l1fast._prox import soft_threshold
 from l1fast._proximal import FISTA, ISTA, AcceleratedGradient, Gradient
 from l1fast._result import ConvergenceWarning, History, PathResult, PathState, Result, State, Status
 from l1fast._solve import lam_max, solve
+from l1fast._tasks import TaskPathResult, TaskResult, lam_max_tasks, path_tasks, solve_tasks
 from l1fast._working_set import CD
 
 del _check
@@ -50,16 +51,32 @@ __all__ = [
     "State",
     "Status",
     "Subgradient",
+    "TaskPathResult",
+    "TaskResult",
     "compare",
     "lam_max",
+    "lam_max_tasks",
     "path",
+    "path_tasks",
     "penalties",
     "soft_threshold",
     "solve",
+    "solve_tasks",
 ]
 
 
-ESTIMATORS = ("ElasticNet", "ElasticNetCV", "Lasso", "LassoCV", "enet_path", "lasso_path")
+ESTIMATORS = (
+    "ElasticNet",
+    "ElasticNetCV",
+    "Lasso",
+    "LassoCV",
+    "MultiTaskElasticNet",
+    "MultiTaskElasticNetCV",
+    "MultiTaskLasso",
+    "MultiTaskLassoCV",
+    "enet_path",
+    "lasso_path",
+)
 """Names of `l1fast.estimators` that are also reached as l1fast.NAME; they need scikit-learn, imported at first use."""
 
 

@@ -21,6 +21,7 @@ LAYERS = (
     ("plot",),
     ("_displays", "io"),
     ("estimators",),
+    ("_tasks",),
     ("_path",),
     ("_solve", "_prox"),
     ("_solvers", "_validation"),

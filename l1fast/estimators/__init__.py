@@ -16,8 +16,25 @@ except ImportError as error:
 
 from l1fast.estimators._cv import ElasticNetCV, LassoCV
 from l1fast.estimators._linear import ElasticNet, Lasso
+from l1fast.estimators._multitask import (
+    MultiTaskElasticNet,
+    MultiTaskElasticNetCV,
+    MultiTaskLasso,
+    MultiTaskLassoCV,
+)
 from l1fast.estimators._paths import enet_path, lasso_path
 
 del _sklearn
 
-__all__ = ["ElasticNet", "ElasticNetCV", "Lasso", "LassoCV", "enet_path", "lasso_path"]
+__all__ = [
+    "ElasticNet",
+    "ElasticNetCV",
+    "Lasso",
+    "LassoCV",
+    "MultiTaskElasticNet",
+    "MultiTaskElasticNetCV",
+    "MultiTaskLasso",
+    "MultiTaskLassoCV",
+    "enet_path",
+    "lasso_path",
+]
