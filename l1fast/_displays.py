@@ -603,6 +603,47 @@ class CVDisplay:
         display.plot(ax, **options)
         return display
 
+    @classmethod
+    def from_cv(
+        cls,
+        found: Any,
+        sequence: int = 0,
+        *,
+        one_se: float | None = None,
+        support_sizes: ArrayLike | None = None,
+        ax: Axes | None = None,
+        **options: Any,
+    ) -> CVDisplay:
+        """Draw one sequence of strengths of a cross-validation by the core.
+
+        Parameters
+        ----------
+        found : object
+            With ``lams`` of shape (n_sequences, n_lams), ``errors`` of shape (n_sequences, n_lams, n_folds) and
+            ``mean_errors()``, which weighs the folds.
+        sequence : int
+        one_se, support_sizes
+            As of the class.
+        ax : axes, optional
+            A new figure if left out.
+        **options
+            Of `plot`.
+
+        Returns
+        -------
+        CVDisplay
+        """
+        display = cls(
+            found.lams[sequence],
+            found.errors[sequence],
+            means=found.mean_errors()[sequence],
+            one_se=one_se,
+            support_sizes=support_sizes,
+            strength_name="lam",
+        )
+        display.plot(ax, **options)
+        return display
+
     def selected(self) -> dict[str, int]:
         """The places of the strengths to mark, by name."""
         return {"minimum": self.minimum} | ({} if self.one_se is None else {"1-SE": self.one_se})

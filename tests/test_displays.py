@@ -1,9 +1,12 @@
 """Displays show the numbers they hold, names lie on nothing, and nothing outside their axes changes."""
 
 import doctest
+import runpy
 import subprocess
 import sys
 from itertools import combinations
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -281,6 +284,20 @@ def test_given_means_and_a_single_fold():
     assert single.band_ is None and single.line_.get_label() == "mean of 1 folds"
 
 
+def test_a_cross_validation_of_the_core(errors):
+    strengths, table = errors
+    weights = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
+    found = SimpleNamespace(
+        lams=np.array([strengths + 1.0, strengths]),
+        errors=np.array([table + 1.0, table]),
+        mean_errors=lambda: np.average([table + 1.0, table], axis=2, weights=weights),
+    )
+    display = CVDisplay.from_cv(found, 1, one_se=strengths[3])
+    np.testing.assert_array_equal(display.line_.get_xdata(), strengths)
+    np.testing.assert_allclose(display.line_.get_ydata(), table @ weights / 15.0)
+    assert display.ax_.get_xlabel() == "lam, from strong to weak" and display.one_se == 3
+
+
 # --- estimators ---
 
 
@@ -332,6 +349,63 @@ def test_an_estimator_that_keeps_its_path(table):
     np.testing.assert_array_equal(cv.strengths, fitted.alphas_[at])
     np.testing.assert_array_equal(cv.errors, fitted.mse_path_[at])
     np.testing.assert_array_equal(cv.support_sizes, np.count_nonzero(fitted.coef_path_, axis=0))
+
+
+# --- examples ---
+
+
+@pytest.fixture
+def example(monkeypatch):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    return lambda name: runpy.run_path(str(Path(__file__).parents[1] / "examples" / f"plot_{name}.py"))
+
+
+def test_example_lasso_path(example, capsys):
+    found = example("lasso_path")
+    X, y, path, names = (found[name] for name in ("X", "y", "path", "names"))
+    assert path.converged
+    centred = y.astype(np.float64) - y.mean(dtype=np.float64)
+    pull = np.abs(X.T.astype(np.float64) @ centred)
+    assert found["early"][0] == pull.argmax() and path.lams[0] == pytest.approx(pull.max(), rel=1e-6)
+    residual = y[:, None] - X @ path.coefs.toarray()[:, [found["half"] - 1, found["half"], -1]]
+    explained = 1.0 - residual.var(axis=0) / centred.var()
+    assert explained[0] < explained[2] / 2.0 <= explained[1]
+    printed = capsys.readouterr().out
+    assert "largest relative gap below tol: True" in printed
+    assert f"explained there: {explained[2]:.3f}" in printed
+    assert path.df[found["half"]] < path.df[-1] / 10.0  # "less than a tenth"
+    counts = np.bincount(X.indices, minlength=X.shape[1])
+    assert np.median(counts[found["early"]]) > np.median(counts[found["large"]])  # "in more packages"
+    assert len(np.intersect1d(found["early"], found["large"])) == 3
+    assert len(names) == X.shape[1]
+
+
+def test_example_cross_validation(example, capsys):
+    pytest.importorskip("sklearn")
+    from sklearn.linear_model import Lasso, lasso_path
+    from sklearn.model_selection import KFold
+
+    found = example("cross_validation")
+    X, y, model, display = found["X"].to_numpy(), found["y"].to_numpy(), found["model"], found["display"]
+    errors = []
+    for train, test in KFold(10).split(X):
+        centre, level = X[train].mean(axis=0), y[train].mean()
+        coefs = lasso_path(X[train] - centre, y[train] - level, alphas=display.strengths, tol=1e-8, max_iter=100_000)[1]
+        errors.append((((X[test] - centre) @ coefs + level - y[test][:, None]) ** 2).mean(axis=0))
+    errors = np.array(errors).T
+    mean, error = errors.mean(axis=1), errors.std(axis=1, ddof=1) / np.sqrt(10)
+    np.testing.assert_allclose(display.means, mean, rtol=1e-4)
+    np.testing.assert_allclose(display.standard_errors, error, rtol=1e-3)
+    best = mean.argmin()
+    simple = np.flatnonzero(mean <= mean[best] + error[best])[0]
+    assert (display.minimum, display.one_se) == (best, simple)
+    for k in (best, simple):
+        support = np.flatnonzero(Lasso(display.strengths[k], tol=1e-10, max_iter=100_000).fit(X, y).coef_)
+        assert display.support_sizes[k] == len(support)
+    assert len(found["full"] - found["kept"]) == 3 and found["kept"] < found["full"]
+    printed = capsys.readouterr().out
+    assert f"alpha {model.alpha_min_:.4f}, error {mean[best]:.1f}" in printed
+    assert f"standard error at the minimum: {error[best]:.1f}" in printed
 
 
 # --- manners ---
