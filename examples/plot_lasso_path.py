@@ -62,12 +62,9 @@ early = np.lexsort((-last, first))[:10]
 large = np.argsort(-last)[:10]
 for j in early:
     sign = "larger" if path.coef(first[j])[j] > 0.0 else "smaller"
-    print(
-        f"{names[j]:<20} {sign:<8} from {path.lams[first[j]] / path.lams[0]:.3f} lam_max on, in {counts[j]:,} packages"
-    )
-print(
-    f"in the median: {np.median(counts[early]):,.0f} packages; those with large coefficients {np.median(counts[large]):,.0f}"
-)
+    share = path.lams[first[j]] / path.lams[0]
+    print(f"{names[j]:<20} {sign:<8} from {share:.3f} lam_max on, in {counts[j]:,} packages")
+print(f"in the median {np.median(counts[early]):,.0f} packages; the ten named above: {np.median(counts[large]):,.0f}")
 print("in both:", *sorted(names[j] for j in np.intersect1d(early, large)))
 
 # %%

@@ -382,6 +382,7 @@ def test_example_lasso_path(example, capsys):
 
 def test_example_cross_validation(example, capsys):
     pytest.importorskip("sklearn")
+    pytest.importorskip("pandas")
     from sklearn.linear_model import Lasso, lasso_path
     from sklearn.model_selection import KFold
 
