@@ -3,8 +3,8 @@ How strong? Cross-validation and the rule of one standard error
 ===============================================================
 
 The strength of the penalty is chosen on data that the fit has not seen: the rows are cut into folds, each fold is
-predicted from the others, at every strength of a path. `LassoCV` of ``l1fast.estimators`` does that with the names and
-the units of scikit-learn, in which the objective is
+predicted from the others, at every strength of a path. ``LassoCV`` of ``l1fast.estimators`` does that with the names
+and the units of scikit-learn, in which the objective is
 
 .. math:: \\frac{1}{2n} \\sum_i (x_i^T w + b - y_i)^2 + \\alpha \\lVert w \\rVert_1.
 

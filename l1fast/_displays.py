@@ -98,6 +98,11 @@ def strength_axis(ax: Axes, strengths: Vector, label: str) -> None:
     ax.set_xlabel(label)
 
 
+def same(values: Any) -> Any:
+    """The identity."""
+    return values
+
+
 def support_axis(ax: Axes, places: Vector, sizes: NDArray[np.int64]) -> Any:
     """An axis on top with the number of non-zero coefficients at some of the places, evenly apart."""
     from matplotlib.ticker import FixedLocator
@@ -112,7 +117,7 @@ def support_axis(ax: Axes, places: Vector, sizes: NDArray[np.int64]) -> Any:
     for k in shown:
         if not kept or abs(scaled[k] - scaled[kept[-1]]) > apart:
             kept.append(int(k))
-    top = ax.secondary_xaxis("top")
+    top = ax.secondary_xaxis("top", functions=(same, same))  # with matplotlib's own identity no figure can be pickled
     top.set_xticks(places[kept], [f"{sizes[k]:,}" for k in kept], fontsize=SMALL)
     top.xaxis.set_minor_locator(FixedLocator([]))
     top.tick_params(which="minor", top=False, labeltop=False)

@@ -1,6 +1,8 @@
 """Displays show the numbers they hold, names lie on nothing, and nothing outside their axes changes."""
 
+import copy
 import doctest
+import pickle
 import runpy
 import subprocess
 import sys
@@ -422,6 +424,25 @@ def test_nothing_else_changes(path, errors):
     assert plt.get_fignums() == open_before
     assert dict(matplotlib.rcParams) == before
     assert figure.get_size_inches().tolist() == list(matplotlib.rcParams["figure.figsize"])
+
+
+def test_copies(path, errors):
+    for display in (LassoPathDisplay.from_path(path, marks={"here": path.lams[3]}), CVDisplay(*errors, one_se=0.5)):
+        display.plot()
+        for again in (pickle.loads(pickle.dumps(display)), copy.deepcopy(display)):
+            drawn(again.figure_)
+            np.testing.assert_array_equal(again.strengths, display.strengths)
+
+
+def test_subfigures(path, errors):
+    figure = plt.figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subfigures(1, 2)
+    display = LassoPathDisplay(path.lams, path.coefs, feature_names=NAMES)
+    display.plot(left.subplots())
+    CVDisplay(*errors).plot(right.subplots())
+    renderer = drawn(figure)
+    for text in display.labels_.texts:
+        assert_inside(text.get_window_extent(renderer), left)
 
 
 def test_no_window(path, monkeypatch):
