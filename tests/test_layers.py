@@ -22,6 +22,7 @@ LAYERS = (
     ("_displays", "io"),
     ("estimators",),
     ("_tasks",),
+    ("_tasks", "_cross_validation"),
     ("_path",),
     ("_solve", "_prox"),
     ("_solvers", "_validation"),
