@@ -19,7 +19,7 @@ from l1fast._figures import axes_of, foreground, root_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from l1fast._result import PathResult
+    from l1fast._result import CrossValidation, PathResult
 
 Vector = NDArray[np.float64]
 
@@ -611,7 +611,7 @@ class CVDisplay:
     @classmethod
     def from_cv(
         cls,
-        found: Any,
+        found: CrossValidation,
         sequence: int = 0,
         *,
         one_se: float | None = None,
@@ -623,9 +623,8 @@ class CVDisplay:
 
         Parameters
         ----------
-        found : object
-            With ``lams`` of shape (n_sequences, n_lams), ``errors`` of shape (n_sequences, n_lams, n_folds) and
-            ``mean_errors()``, which weighs the folds.
+        found : CrossValidation
+            Of `l1fast.cross_validate`; its ``mean_errors()`` weighs the folds.
         sequence : int
         one_se, support_sizes
             As of the class.

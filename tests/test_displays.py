@@ -8,7 +8,6 @@ import subprocess
 import sys
 from itertools import combinations
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +25,7 @@ from matplotlib import pyplot as plt  # noqa: E402 - after the choice of a backe
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 
 from l1fast import _artists, _displays  # noqa: E402
+from l1fast._progress import Progress  # noqa: E402
 from l1fast.plot import CVDisplay, LassoPathDisplay  # noqa: E402
 
 SIZES = [(3.0, 2.2), (5.2, 4.0), (12.0, 7.0), (3.4, 6.0)]
@@ -286,18 +286,30 @@ def test_given_means_and_a_single_fold():
     assert single.band_ is None and single.line_.get_label() == "mean of 1 folds"
 
 
-def test_a_cross_validation_of_the_core(errors):
-    strengths, table = errors
-    weights = np.array([1.0, 2.0, 3.0, 4.0, 5.0])
-    found = SimpleNamespace(
-        lams=np.array([strengths + 1.0, strengths]),
-        errors=np.array([table + 1.0, table]),
-        mean_errors=lambda: np.average([table + 1.0, table], axis=2, weights=weights),
-    )
-    display = CVDisplay.from_cv(found, 1, one_se=strengths[3])
-    np.testing.assert_array_equal(display.line_.get_xdata(), strengths)
-    np.testing.assert_allclose(display.line_.get_ydata(), table @ weights / 15.0)
-    assert display.ax_.get_xlabel() == "lam, from strong to weak" and display.one_se == 3
+def test_a_cross_validation_of_the_core(capsys):
+    rng = np.random.default_rng(2)
+    X = rng.standard_normal((60, 8))
+    y = X[:, 0] - X[:, 1] + rng.standard_normal(60)
+    sides = np.arange(60) < 25  # folds of 25 and 35
+    folds = [(np.flatnonzero(~test), np.flatnonzero(test)) for test in (sides, ~sides)]
+    lams = l1fast.lam_max(X, y) * np.geomspace(1.0, 0.01, 12)
+    with Progress(lines=True) as progress:
+        found = l1fast.cross_validate(X, y, folds, [(lams, 0.0 * lams), (lams, lams)], tol=1e-10, on_progress=progress)
+    assert progress.steps == 2 * 2 * 12
+    assert capsys.readouterr().err.startswith("fold ")
+    for sequence, ridge in enumerate((0.0, 1.0)):
+        display = CVDisplay.from_cv(found, sequence, one_se=lams[3])
+        expected = []
+        for k, lam in enumerate(lams):
+            errors = []
+            for train, test in folds:
+                share = len(train) / 60.0
+                w = l1fast.solve(X[train], y[train], lam * share, l2=ridge * lam * share, tol=1e-10).coef
+                errors.append(((y[test] - X[test] @ w) ** 2).mean())
+            np.testing.assert_allclose(display.errors[k], errors, rtol=1e-4)
+            expected.append((25.0 * errors[0] + 35.0 * errors[1]) / 60.0)
+        np.testing.assert_allclose(display.line_.get_ydata(), expected, rtol=1e-4)
+        assert display.ax_.get_xlabel() == "lam, from strong to weak" and display.one_se == 3
 
 
 # --- estimators ---

@@ -21,7 +21,6 @@ LAYERS = (
     ("plot",),
     ("_displays", "io"),
     ("estimators",),
-    ("_tasks",),
     ("_tasks", "_cross_validation"),
     ("_path",),
     ("_solve", "_prox"),
