@@ -342,9 +342,18 @@ def test_path_progress(slow_problem, monkeypatch, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert lines
     for line in lines:
-        assert re.fullmatch(r"strength \d of 5, gap \S+, support [\d,]+, [\d.]+ s", line), line
+        assert re.fullmatch(r"strength \d/5, lam \S+, gap \S+, support [\d,]+, [\d.]+ s", line), line
     assert cli.main(["path", str(slow_problem), "--n-lams", "5", "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
+    assert cli.main(["path", str(slow_problem), "--n-lams", "5", "--no-progress"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_path_progress_from_the_start(problem, capsys):
+    assert cli.main(["path", str(problem[0]), "--n-lams", "5"]) == 0
+    assert capsys.readouterr().err == ""  # done within PROGRESS_AFTER
+    assert cli.main(["path", str(problem[0]), "--n-lams", "5", "--progress"]) == 0
+    assert capsys.readouterr().err.startswith("strength 1/5, lam ")
 
 
 @POSIX
@@ -354,7 +363,7 @@ def test_path_progress_on_a_terminal(slow_problem, tmp_path):
     )
     assert code == 1
     assert b"\x1b[" in shown
-    assert re.search(rb"strength [\d,]+ of 100,000, gap \S+, support", shown)
+    assert re.search(rb"strength [\d,]+/100,000, lam \S+, gap", shown)
     assert "\x1b" not in out
 
 

@@ -30,7 +30,7 @@ LAYERS = (
     ("_problem",),
     ("_smoothing",),
     ("_baselines", "_design", "_datafits", "_penalties", "_result", "penalties"),
-    ("_threads", "_blas"),
+    ("_threads", "_blas", "_progress", "_figures", "_artists"),
     ("_kernels",),
 )
 HEIGHT = {name: -line for line, names in enumerate(LAYERS) for name in names}

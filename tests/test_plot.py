@@ -370,7 +370,8 @@ def assert_legend_is_clear(ax):
 def test_every_example_is_tested():
     names = {path.stem.removeprefix("plot_") for path in EXAMPLES.glob("plot_*.py")}
     assert names >= {"penalties", "shrinkage_walk", "trade_off", "proximal_walk"}
-    source = Path(__file__).read_text(encoding="utf-8")
+    files = (Path(__file__).with_name(f"test_{part}.py") for part in ("plot", "displays"))
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
     assert all(f'example("{name}")' in source for name in names)
 
 
