@@ -67,13 +67,8 @@ class TaskResult(Result):
         """Indices of the features whose coefficients are not all 0, ascending."""
         return np.flatnonzero(self.coef.any(axis=1))
 
-    def _rows(self) -> list[tuple[str, str]]:
-        shown = replace(self, intercept=np.float64(0.0))
-        rows = dict(super(TaskResult, shown)._rows())
-        rows["intercept"] = (
-            f"{len(self.intercept)} tasks, from {self.intercept.min():.6g} to {self.intercept.max():.6g}"
-        )
-        return list(rows.items())
+    def _intercept_text(self) -> str:
+        return f"{len(self.intercept)} tasks, from {self.intercept.min():.6g} to {self.intercept.max():.6g}"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
