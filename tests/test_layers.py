@@ -29,7 +29,7 @@ LAYERS = (
     ("_monitor", "_continuation"),
     ("_problem",),
     ("_smoothing",),
-    ("_baselines", "_design", "_datafits", "_penalties", "_result", "penalties"),
+    ("_baselines", "_block_newton", "_design", "_datafits", "_penalties", "_result", "penalties"),
     ("_threads", "_blas"),
     ("_kernels",),
 )
