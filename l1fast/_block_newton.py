@@ -35,8 +35,8 @@ LEAST_DAMPING, MOST_DAMPING = 1e-12, 1.0
 def step(gram: Array, l1: Array, l2: Array, w: Array, g: Array, loss: float, damping: float) -> tuple[float, float]:
     """One damped step from w and its gradient g, both n_tasks x size and updated; returns (loss, next damping).
 
-    gram : size x size; l1, l2 : size, v lam and v l2. Cost: m^3 / 3 flops for m blocks that are not 0, and for each step
-    of conjugate gradients 4 m^2 n_tasks.
+    gram : size x size; l1, l2 : size, v lam and v l2. Cost: m^3 / 3 flops for m blocks that are not 0, and for each
+    step of conjugate gradients 4 m^2 n_tasks.
     """
     from scipy.linalg.lapack import dpotrf, dpotrs
 
@@ -55,7 +55,8 @@ def step(gram: Array, l1: Array, l2: Array, w: Array, g: Array, loss: float, dam
         return loss, min(max(100.0 * damping, LEAST_DAMPING), MOST_DAMPING)
 
     def product(d: Array) -> Array:
-        return d @ part + diagonal * d - a * np.einsum("tk,tk->k", unit, d) * unit
+        made: Array = d @ part + diagonal * d - a * np.einsum("tk,tk->k", unit, d) * unit
+        return made
 
     def precondition(r: Array) -> Array:
         made: Array = dpotrs(factor, r.T, lower=1)[0].T
