@@ -189,6 +189,9 @@ class Result:
         """Indices of the non-zero coefficients, ascending."""
         return np.flatnonzero(self.coef)
 
+    def _intercept_text(self) -> str:
+        return f"{self.intercept:.6g}"
+
     def _rows(self) -> list[tuple[str, str]]:
         """The lines of the printed forms."""
         passes = rounded(self.n_passes)
@@ -198,7 +201,7 @@ class Result:
             ("objective", f"{self.objective:.9g}"),
             ("dual_gap", f"{self.dual_gap:.2e} (tol {self.tol:.0e})"),
             ("support", f"{len(self.support)} of {len(self.coef)} features"),
-            ("intercept", f"{self.intercept:.6g}"),
+            ("intercept", self._intercept_text()),
             ("solver", f"{self.solver}, {self.n_iter} iterations, {self.n_epochs} epochs, {passes} passes"),
             ("reason", self.reason),
             ("seconds", f"{self.seconds:.3g}"),
@@ -208,7 +211,7 @@ class Result:
         return rows
 
     def __repr__(self) -> str:
-        return "\n".join(["Result", *(f"  {name:<11}{text}" for name, text in self._rows())])
+        return "\n".join([type(self).__name__, *(f"  {name:<11}{text}" for name, text in self._rows())])
 
     def _repr_html_(self) -> str:
         lines = "".join(

@@ -66,13 +66,8 @@ class TaskResult(Result):
         """Indices of the features whose coefficients are not all 0, ascending."""
         return np.flatnonzero(self.coef.any(axis=1))
 
-    def _rows(self) -> list[tuple[str, str]]:
-        shown = replace(self, intercept=np.float64(0.0))
-        rows = dict(super(TaskResult, shown)._rows())
-        rows["intercept"] = (
-            f"{len(self.intercept)} tasks, from {self.intercept.min():.6g} to {self.intercept.max():.6g}"
-        )
-        return list(rows.items())
+    def _intercept_text(self) -> str:
+        return f"{len(self.intercept)} tasks, from {self.intercept.min():.6g} to {self.intercept.max():.6g}"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -179,7 +174,7 @@ class TaskProblem(Problem):
         targets = np.ascontiguousarray(np.column_stack([task.centred for task in tasks]))
         parts = {one.name: getattr(first, one.name) for one in fields(Problem)} | {"product": None}
         made = cls(**parts, tasks=tasks, targets=targets)
-        return replace(made, product=-made.at(made.zeros()).g)
+        return replace(made, product=-made.at(made.zeros()).g if first.shape[1] else made.zeros())
 
     @property
     def n_tasks(self) -> int:
@@ -227,6 +222,8 @@ class TaskProblem(Problem):
         """The certificate of W from its gradient and loss."""
         from l1fast._kernels import tasks
 
+        if not len(w):
+            return Certificate(loss, 0.0, 1.0, 0.0)
         return Certificate(*tasks.certify(self.capsule, w, g, loss, np.empty(2 * len(w))))
 
     def support(self, w: Vector) -> NDArray[np.intp]:
@@ -246,7 +243,9 @@ class TaskProblem(Problem):
         return self.penalty.value(norms(w))
 
     def correlate(self, q: Vector) -> Vector:
-        """X'q for each task, as for one."""
+        """X'q, as for one task, for each column of q."""
+        if q.ndim == 1:
+            return super().correlate(q)
         return np.column_stack([super(TaskProblem, self).correlate(np.ascontiguousarray(one)) for one in q.T])
 
     def intercept(self, w: Vector) -> Any:
@@ -524,7 +523,7 @@ def read_problem(
             counted = task.centred if weight is None else task.centred[weight > 0.0]
             refuse_scale(f"column {t} of Y", null, counted)
     first = make_problem(storage, tasks[0].y, penalty, flag, weight, as_thread_count(n_threads))
-    return (first if n_tasks == 1 or p == 0 else TaskProblem.joined(first, tasks)), n_tasks
+    return (first if n_tasks == 1 else TaskProblem.joined(first, tasks)), n_tasks
 
 
 def null_point(problem: Problem) -> Vector:
