@@ -59,7 +59,20 @@ __all__ = [
 ]
 
 
-ESTIMATORS = ("ElasticNet", "ElasticNetCV", "Lasso", "LassoCV", "enet_path", "lasso_path")
+ESTIMATORS = (
+    "AdaptiveLasso",
+    "AdaptiveLassoCV",
+    "ElasticNet",
+    "ElasticNetCV",
+    "Lasso",
+    "LassoCV",
+    "LassoIC",
+    "RelaxedLasso",
+    "RelaxedLassoCV",
+    "StabilitySelection",
+    "enet_path",
+    "lasso_path",
+)
 """Names of `l1fast.estimators` that are also reached as l1fast.NAME; they need scikit-learn, imported at first use."""
 
 

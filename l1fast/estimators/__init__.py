@@ -14,10 +14,27 @@ except ImportError as error:
         f"l1fast.estimators needs scikit-learn: python -m pip install 'l1fast[sklearn]' ({error})"
     ) from error
 
+from l1fast.estimators._adaptive import AdaptiveLasso, AdaptiveLassoCV
 from l1fast.estimators._cv import ElasticNetCV, LassoCV
+from l1fast.estimators._information import LassoIC
 from l1fast.estimators._linear import ElasticNet, Lasso
 from l1fast.estimators._paths import enet_path, lasso_path
+from l1fast.estimators._relaxed import RelaxedLasso, RelaxedLassoCV
+from l1fast.estimators._stability import StabilitySelection
 
 del _sklearn
 
-__all__ = ["ElasticNet", "ElasticNetCV", "Lasso", "LassoCV", "enet_path", "lasso_path"]
+__all__ = [
+    "AdaptiveLasso",
+    "AdaptiveLassoCV",
+    "ElasticNet",
+    "ElasticNetCV",
+    "Lasso",
+    "LassoCV",
+    "LassoIC",
+    "RelaxedLasso",
+    "RelaxedLassoCV",
+    "StabilitySelection",
+    "enet_path",
+    "lasso_path",
+]

@@ -1,0 +1,406 @@
+"""AdaptiveLasso: the Lasso with weights from a first estimate, once or again and again.
+
+minimise over w, b:   1/(2 S) sum_i s_i (y_i - x_i'w - b)^2 + alpha sum_j v_j |w_j| / (|w0_j| + eps)^gamma
+
+Source: Zou (J. Am. Stat. Assoc. 2006); Candes, Wakin and Boyd (J. Fourier Anal. Appl. 2008) for the iteration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from l1fast._result import quietly
+from l1fast._solve import solve
+from l1fast._validation import as_vector
+from l1fast.estimators._base import (
+    ARRAY,
+    Data,
+    Fit,
+    FoundPath,
+    LinearRegressor,
+    check_parameters,
+    choice,
+    column_scales,
+    integer,
+    plain_errors,
+    read_data,
+    real,
+    settle,
+    warn_unconverged,
+)
+from l1fast.estimators._cv import within
+from l1fast.estimators._docs import documented
+from l1fast.estimators._selection import (
+    SHARED,
+    at,
+    deadline_of,
+    extended,
+    falling_alphas,
+    fold_errors,
+    passed,
+    residuals,
+    weighted_sum,
+)
+
+Vector = NDArray[np.float64]
+
+RULES = {
+    **SHARED,
+    "gamma": real(0, open_low=True),
+    "initial": choice("ridge", "ols", "lasso") | ARRAY,
+    "n_reweights": integer(1),
+    "weight_eps": real(0, open_low=True),
+}
+
+RIDGE_PART = 0.1
+"""Strength of the ridge behind the weights, as a part of the mean of the eigenvalues that X'SX can have beside 0.
+
+It bounds the condition of a noisy problem at little bias of the large coefficients; the weights need no more.
+"""
+
+
+def ridge_strength(data: Data, fit_intercept: bool, n_threads: int | None) -> float:
+    """RIDGE_PART trace(X'SX) / min(S, n_features), X centred when there is an intercept."""
+    with plain_errors(data.X, "AdaptiveLasso"):
+        scales = column_scales(data, fit_intercept, n_threads)
+    return RIDGE_PART * data.total * float(scales @ scales) / min(data.total, len(scales))
+
+
+def first_estimate(estimator: Any, fit: Fit, data: Data, initial: Any, alpha: float | None) -> Vector:
+    """w0: an array as it is, or the estimate of that name."""
+    if not isinstance(initial, str):
+        return as_vector("initial", initial, data.X.shape[1])
+    if initial == "lasso":
+        assert alpha is not None
+        found = fit.solve(data.y, alpha)
+        fit.judge(found)
+        return found.coef
+    if initial == "ols" and data.total <= data.X.shape[1] + int(estimator.fit_intercept):
+        raise ValueError(
+            f"initial='ols' has no unique answer for {data.total:g} samples (in total weight) with {data.X.shape[1]} "
+            "features; use initial='ridge' or 'lasso'"
+        )
+    l2 = 0.0 if initial == "ols" else ridge_strength(data, estimator.fit_intercept, estimator.n_threads)
+    with quietly(), plain_errors(fit.X, fit.name):
+        result = solve(fit.X, data.y, 0.0, l2=l2, **fit.options, **fit.controls)
+    warn_unconverged(result.dual_gap, fit.tol, result.status.value)
+    return result.coef
+
+
+def adapted(fit: Fit, w: Vector, eps: float, gamma: float) -> Fit:
+    """The problem with the penalty weights v_j / (|w_j| + eps)^gamma."""
+    v = fit.options["penalty_weights"]
+    weights = (1.0 if v is None else v) / (np.abs(w) + eps) ** gamma
+    return replace(fit, options={**fit.options, "penalty_weights": weights})
+
+
+def concave_penalty(w: Vector, eps: float, gamma: float) -> Vector:
+    """The function of |w| whose slope is (|w| + eps)^-gamma, which reweighting majorises by its tangents."""
+    made: Vector = np.abs(w) + eps
+    return np.log(made) if gamma == 1.0 else made ** (1.0 - gamma) / (1.0 - gamma)
+
+
+def absolute_eps(part: float, w: Vector) -> float:
+    """weight_eps in units of w: a part of the largest |w0_j|; 1 if there is none, so that all weights are 1."""
+    largest = float(np.abs(w).max(initial=0.0))
+    return part * largest if part * largest > 0.0 else 1.0
+
+
+@documented
+class AdaptiveLasso(LinearRegressor):
+    """The Lasso whose penalty on a coefficient falls with a first estimate of it.
+
+    minimise over w, b:   1/(2 S) sum_i s_i (y_i - x_i'w - b)^2 + alpha sum_j v_j u_j |w_j|
+
+    with S = sum_i s_i, v = penalty_factor and u_j = (|w0_j| + eps)^-gamma. Large coefficients are shrunk less than by
+    the Lasso, small ones more: with the right alpha the support is found consistently under conditions on w0 alone,
+    where the Lasso needs some on X (Zou 2006).
+
+    With n_reweights = K > 1 the solution takes the place of w0, K - 1 times more (Candes, Wakin and Boyd 2008). Each of
+    these steps minimises a tangent from above of
+
+    F(w, b) = 1/(2 S) sum_i s_i (y_i - x_i'w - b)^2 + alpha sum_j v_j phi(|w_j|),   phi(t) = log(t + eps) for gamma = 1
+
+    and (t + eps)^(1 - gamma) / (1 - gamma) otherwise, so that F never grows.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Strength of the penalty >= 0. Its unit is that of y^2 for gamma = 1.
+    gamma : float, default=1.0
+        Above 0.
+    initial : {{'ridge', 'ols', 'lasso'}} or array-like of shape (n_features,), default='ridge'
+        w0. 'ridge' has the l2 penalty trace(X'SX) / (10 min(S, n_features)) in sums over samples (on v_j w_j^2 / 2);
+        'ols' needs more samples than features; 'lasso' has the same alpha with u_j = 1.
+    n_reweights : int, default=1
+        K.
+    weight_eps : float, default=1e-3
+        eps as a part of max_j |w0_j|; the same in all steps.
+    {fit_intercept}
+    {positive}
+    {penalty_factor}
+    {standardize}
+    tol : float, default=1e-6
+        As in `l1fast.Lasso`.
+    {max_iter}
+    {time_limit}
+    {n_threads}
+
+    Attributes
+    ----------
+    {coef_}
+    initial_coef_ : ndarray of float64, shape (n_features,)
+        w0.
+    eps_ : float
+        eps. It is 1 if w0 is 0, so that all u_j are 1.
+    weights_ : ndarray of float64, shape (n_features,)
+        v_j u_j of the last step (times the standard deviations with ``standardize``).
+    objectives_ : ndarray of float64, shape (n_reweights + 1,)
+        F at w0 (with its best intercept) and after every step; fewer if time ran out.
+
+    See Also
+    --------
+    AdaptiveLassoCV : With alpha chosen by cross-validation.
+    RelaxedLasso : Another cure for the bias of the Lasso.
+
+    Notes
+    -----
+    dual_gap_ certifies the weighted Lasso of the last step. F is not convex: its minimum over all w is not certified.
+    Cost: a solve for w0 and one for each step, each from the last solution.
+
+    References
+    ----------
+    Zou, "The adaptive lasso and its oracle properties", J. Am. Stat. Assoc. 101 (2006).
+    Candes, Wakin and Boyd, "Enhancing sparsity by reweighted l1 minimization", J. Fourier Anal. Appl. 14 (2008).
+
+    Examples
+    --------
+    >>> import numpy as np, l1fast
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 20))
+    >>> y = X[:, 3] - 2.0 * X[:, 7] + 0.5 * rng.standard_normal(100)
+    >>> np.flatnonzero(l1fast.Lasso(alpha=0.1).fit(X, y).coef_)
+    array([ 2,  3,  7, 17])
+    >>> np.flatnonzero(l1fast.AdaptiveLasso(alpha=0.05).fit(X, y).coef_)
+    array([3, 7])
+    """
+
+    def __init__(
+        self,
+        alpha: float = 1.0,
+        *,
+        gamma: float = 1.0,
+        initial: Any = "ridge",
+        n_reweights: int = 1,
+        weight_eps: float = 1e-3,
+        fit_intercept: bool = True,
+        positive: bool = False,
+        penalty_factor: Any = None,
+        standardize: bool = False,
+        tol: float = 1e-6,
+        max_iter: int | None = 1000,
+        time_limit: float | None = None,
+        n_threads: int | None = None,
+    ) -> None:
+        self.alpha = alpha
+        self.gamma = gamma
+        self.initial = initial
+        self.n_reweights = n_reweights
+        self.weight_eps = weight_eps
+        self.fit_intercept = fit_intercept
+        self.positive = positive
+        self.penalty_factor = penalty_factor
+        self.standardize = standardize
+        self.tol = tol
+        self.max_iter = max_iter
+        self.time_limit = time_limit
+        self.n_threads = n_threads
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> AdaptiveLasso:
+        """Fit w0 and the weighted Lasso, n_reweights times.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), default=None
+            s_i >= 0.
+
+        Returns
+        -------
+        AdaptiveLasso
+            Itself.
+        """
+        check_parameters(self, RULES)
+        deadline = deadline_of(self.time_limit)
+        data = read_data(self, X, y, sample_weight)
+        fit = Fit.of(self, data)
+        w = first_estimate(self, within(fit, deadline), data, self.initial, self.alpha)
+        self.initial_coef_, self.eps_ = w, absolute_eps(self.weight_eps, w)
+        objectives, found, n_iter = [self._objective(fit, data, w)], None, 0
+        while found is None or (len(objectives) <= self.n_reweights and not passed(deadline)):
+            step = adapted(fit, w, self.eps_, self.gamma)
+            found = within(step, deadline).solve(data.y, self.alpha, start=None if w is self.initial_coef_ else w)
+            w, n_iter = found.coef, n_iter + found.n_iter
+            objectives.append(self._objective(fit, data, w))
+        fit.judge(found)
+        self.weights_ = step.options["penalty_weights"]
+        self.objectives_ = np.array(objectives)
+        settle(self, [replace(found, n_iter=n_iter)], data)
+        return self
+
+    def _objective(self, fit: Fit, data: Data, w: Vector) -> float:
+        """F at w and its best intercept."""
+        rest = residuals(data, w[:, None], np.zeros(1))
+        if self.fit_intercept:
+            rest -= np.average(rest, weights=data.sample_weight)
+        v = fit.options["penalty_weights"]
+        penalty = concave_penalty(w, self.eps_, self.gamma)
+        total = float(penalty.sum() if v is None else v @ penalty)
+        return float(weighted_sum(data, rest**2)[0]) / (2.0 * data.total) + self.alpha * total
+
+
+@documented
+class AdaptiveLassoCV(LinearRegressor):
+    """`AdaptiveLasso` with alpha chosen by cross-validation, weights made anew in every fold.
+
+    Weights from all data know the test samples of a fold already, and cross-validation with them prefers too small an
+    alpha. So each fold estimates w0 from its own training samples; with the alpha of the smallest mean error, weights
+    and model are fitted to all data.
+
+    Parameters
+    ----------
+    gamma : float, default=1.0
+    initial : {{'ridge', 'ols'}}, default='ridge'
+    weight_eps : float, default=1e-3
+        As in `AdaptiveLasso`.
+    {eps}
+    cv : int, cross-validation generator or iterable, default=None
+        As in scikit-learn: the number of folds (None: 5), a splitter, or (train, test) pairs of indices.
+    n_jobs : int, default=None
+        Folds fitted at once, in threads; -1 for as many as there are cores. The result does not depend on it.
+    {fit_intercept}
+    {positive}
+    {penalty_factor}
+    {standardize}
+    tol : float, default=1e-6
+        As in `l1fast.Lasso`.
+    {max_iter}
+    {time_limit}
+    {n_threads}
+
+    Attributes
+    ----------
+    alpha_ : float
+        The alpha chosen.
+    alphas_ : ndarray of shape (n_alphas,)
+        The alphas tried, falling.
+    mse_path_ : ndarray of shape (n_alphas, n_folds)
+        Mean squared error on the test part of each fold, weighted by sample_weight.
+    {coef_}
+    initial_coef_, eps_, weights_
+        As in `AdaptiveLasso`, of the fit to all data.
+
+    See Also
+    --------
+    AdaptiveLasso : At one alpha, with more kinds of w0 and more steps.
+
+    Notes
+    -----
+    Cost: a solve and a path for each fold and once more for all data; no fold copies X. If time runs out in a fold, its
+    alphas not reached keep the last model found.
+
+    References
+    ----------
+    Zou, "The adaptive lasso and its oracle properties", J. Am. Stat. Assoc. 101 (2006).
+
+    Examples
+    --------
+    >>> import numpy as np, l1fast
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((100, 20))
+    >>> y = X[:, 3] - 2.0 * X[:, 7] + 0.5 * rng.standard_normal(100)
+    >>> l1fast.AdaptiveLassoCV().fit(X, y).coef_[[3, 7]].round(1)
+    array([ 1.1, -2. ])
+    """
+
+    def __init__(
+        self,
+        *,
+        gamma: float = 1.0,
+        initial: str = "ridge",
+        weight_eps: float = 1e-3,
+        eps: float = 1e-3,
+        alphas: Any = 100,
+        cv: Any = None,
+        n_jobs: int | None = None,
+        fit_intercept: bool = True,
+        positive: bool = False,
+        penalty_factor: Any = None,
+        standardize: bool = False,
+        tol: float = 1e-6,
+        max_iter: int | None = 1000,
+        time_limit: float | None = None,
+        n_threads: int | None = None,
+    ) -> None:
+        self.gamma = gamma
+        self.initial = initial
+        self.weight_eps = weight_eps
+        self.eps = eps
+        self.alphas = alphas
+        self.cv = cv
+        self.n_jobs = n_jobs
+        self.fit_intercept = fit_intercept
+        self.positive = positive
+        self.penalty_factor = penalty_factor
+        self.standardize = standardize
+        self.tol = tol
+        self.max_iter = max_iter
+        self.time_limit = time_limit
+        self.n_threads = n_threads
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> AdaptiveLassoCV:
+        """Choose alpha on the folds and fit all data with it.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        sample_weight : array-like of shape (n_samples,), default=None
+            s_i >= 0.
+
+        Returns
+        -------
+        AdaptiveLassoCV
+            Itself.
+        """
+        check_parameters(self, {**RULES, "initial": choice("ridge", "ols")})
+        deadline = deadline_of(self.time_limit)
+        data = read_data(self, X, y, sample_weight)
+        fit, self.initial_coef_, self.eps_ = self._weighted(data, deadline)
+        alphas = falling_alphas(fit, data.y, self.alphas, self.eps)
+
+        def candidates(training: Data) -> tuple[FoundPath, NDArray[np.float64]]:
+            there = self._weighted(training, deadline)[0]
+            found = within(there, deadline, n_threads=self.n_threads or 1).path(data.y, alphas)
+            return found, extended(residuals(data, found.coefs, found.intercepts), len(alphas))
+
+        self.alphas_ = alphas
+        self.mse_path_ = fold_errors(self, data, alphas, candidates)
+        best = int(np.argmin(self.mse_path_.mean(axis=-1)))
+        self.alpha_, self.weights_ = float(alphas[best]), fit.options["penalty_weights"]
+        found = within(fit, deadline).path(data.y, alphas[: best + 1])
+        fit.judge(found, best + 1)
+        settle(self, [at(found, -1)], data)
+        return self
+
+    def _weighted(self, data: Data, deadline: float | None) -> tuple[Fit, Vector, float]:
+        """The adapted problem on some data, and the w0 and eps behind it."""
+        fit = Fit.of(self, data)
+        w = first_estimate(self, within(fit, deadline), data, self.initial, None)
+        eps = absolute_eps(self.weight_eps, w)
+        return adapted(fit, w, eps, self.gamma), w, eps
