@@ -154,7 +154,7 @@ class AdaptiveLasso(LinearRegressor):
     ----------
     {coef_}
     initial_coef_ : ndarray of float64, shape (n_features,)
-        w0.
+        w0. n_iter_ does not count the steps to it.
     eps_ : float
         eps. It is 1 if w0 is 0, so that all u_j are 1.
     weights_ : ndarray of float64, shape (n_features,)
@@ -245,7 +245,7 @@ class AdaptiveLasso(LinearRegressor):
         while found is None or (len(objectives) <= self.n_reweights and not passed(deadline)):
             step = adapted(fit, w, self.eps_, self.gamma)
             found = within(step, deadline).solve(data.y, self.alpha, start=None if w is self.initial_coef_ else w)
-            w, n_iter = found.coef, n_iter + found.n_iter
+            w, n_iter = found.coef, n_iter + max(found.n_iter, 1)
             objectives.append(self._objective(fit, data, w))
         fit.judge(found)
         self.weights_ = step.options["penalty_weights"]
@@ -257,7 +257,7 @@ class AdaptiveLasso(LinearRegressor):
         """F at w and its best intercept."""
         rest = residuals(data, w[:, None], np.zeros(1))
         if self.fit_intercept:
-            rest -= np.average(rest, weights=data.sample_weight)
+            rest -= weighted_sum(data, rest) / data.total
         v = fit.options["penalty_weights"]
         penalty = concave_penalty(w, self.eps_, self.gamma)
         total = float(penalty.sum() if v is None else v @ penalty)

@@ -142,6 +142,8 @@ class StabilitySelection(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         The sharper bound: see Notes. NaN where it does not hold (always with sampling='half').
     n_subsamples_ : int
         Pairs or halves done: fewer than n_subsamples only if time ran out.
+    n_iter_ : int
+        Outer steps of the solver, in all paths together.
     n_features_in_ : int
         Number of features seen by ``fit``.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -270,6 +272,7 @@ class StabilitySelection(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         self.n_subsamples_ = sum(pair is not None for pair in results)
         self.stability_scores_ = counts / max(1, len(done))
         self.n_selected_path_ = together / max(1, len(done))
+        self.n_iter_ = max(1, sum(int(one.n_iter.sum()) for one in done))
         self._bound(int(np.count_nonzero(penalised)))
         gap = max((float(one.dual_gaps.max()) for one in done), default=0.0)
         late = self.n_subsamples - self.n_subsamples_
