@@ -26,6 +26,7 @@ from l1fast._prox import soft_threshold
 from l1fast._proximal import FISTA, ISTA, AcceleratedGradient, Gradient
 from l1fast._result import ConvergenceWarning, History, PathResult, PathState, Result, State, Status
 from l1fast._solve import lam_max, solve
+from l1fast._tasks import TaskPathResult, TaskResult, lam_max_tasks, path_tasks, solve_tasks
 from l1fast._working_set import CD
 
 del _check
@@ -50,12 +51,17 @@ __all__ = [
     "State",
     "Status",
     "Subgradient",
+    "TaskPathResult",
+    "TaskResult",
     "compare",
     "lam_max",
+    "lam_max_tasks",
     "path",
+    "path_tasks",
     "penalties",
     "soft_threshold",
     "solve",
+    "solve_tasks",
 ]
 
 
@@ -67,6 +73,10 @@ ESTIMATORS = (
     "Lasso",
     "LassoCV",
     "LassoIC",
+    "MultiTaskElasticNet",
+    "MultiTaskElasticNetCV",
+    "MultiTaskLasso",
+    "MultiTaskLassoCV",
     "RelaxedLasso",
     "RelaxedLassoCV",
     "StabilitySelection",

@@ -56,7 +56,7 @@ class Monitor:
         """True to stop; the reason is then in `status`, which is ITERATION_LIMIT as long as none was given."""
         seconds = time.perf_counter() - self.began
         if self.keep or self.callback is not None:
-            size = int(np.count_nonzero(w))
+            size = int(np.count_nonzero(w if w.ndim == 1 else w.any(axis=1)))
             state = State(iteration + self.offset, seconds, objective, gap / self.scale, size, self.passes)
             if self.keep:
                 self.states.append(state)

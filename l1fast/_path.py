@@ -132,14 +132,7 @@ def path(
     began = time.perf_counter()
     tol, ridge = as_number("tol", tol), (as_number("l2", l2), as_number("l2_ratio", l2_ratio))
     limit = None if time_limit is None else as_number("time_limit", time_limit)
-    count, ratio = as_count("n_lams", n_lams, least=1), as_number("lam_min_ratio", lam_min_ratio)
-    if not 0.0 < ratio <= 1.0:
-        raise ValueError(f"lam_min_ratio must be above 0 and at most 1, got {lam_min_ratio!r}")
-    if on_progress is not None and not callable(on_progress):
-        raise TypeError(f"on_progress must be callable, got {on_progress!r}")
-    asked = None if lams is None else -np.sort(-as_vector("lams", lams, np.size(lams), least=0.0))
-    if asked is not None and not asked.size:
-        raise ValueError("lams is empty; give at least one strength, or None for the default ones")
+    asked = read_strengths(lams, n_lams, lam_min_ratio, on_progress)
     wanted, memory = read_solver(solver), None if memory_limit is None else as_count("memory_limit", memory_limit)
     most = None if max_iter is None else min(as_count("max_iter", max_iter), MOST_ITERATIONS)
     storage = as_storage(X)
@@ -147,10 +140,8 @@ def path(
     penalty = read_penalty(smallest, 0.0, penalty_weights, bounds, as_flag("positive", positive), storage.shape[1])
     problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads))
     if asked is None:
-        largest = critical_strength(problem)
-        asked = largest * ratio ** (np.arange(count) / max(count - 1, 1)) if largest > 0.0 else np.zeros(1)
-    if not np.isfinite(ridge[0] + ridge[1] * float(asked[0])):
-        raise ValueError(f"l2_ratio is {ridge[1]:g}, and l2 + l2_ratio * lam overflows at lam {asked[0]:g}; lower it")
+        asked = default_strengths(critical_strength(problem), n_lams, lam_min_ratio)
+    check_ridge(ridge, asked)
     algorithm, reason = wanted or choose(problem, cold=False)
     algorithm = within_memory(algorithm, memory)
     walk = Walk(problem, algorithm, algorithm.default_max_iter if most is None else most, tol, ridge, began, limit)
@@ -158,23 +149,36 @@ def path(
         walk.compress()
     if walk.compressed is not None:
         reason += "; compressed to the Gram matrix of all columns"
-    status = Status.CONVERGED
-    for k, lam in enumerate(map(float, asked)):
-        last = k == len(asked) - 1
-        outcome = walk.step(lam, last)
-        status = outcome if status is Status.CONVERGED else status
-        done = walk.found[-1]
-        gap = done.certificate.gap / problem.scale
-        if on_progress is not None and on_progress(PathState(k, len(asked), lam, done.seconds, gap, len(done.support))):
-            status = status if last else Status.INTERRUPTED
-            break
-        if outcome is Status.TIME_LIMIT or (not last and walk.monitor().out_of_time()):
-            status = Status.TIME_LIMIT
-            break
+    status = walk.through(asked, on_progress)
     result = walk.result(asked, status, reason)
     if not result.converged:
-        announce(_advice(result, len(asked)), stacklevel=3)
+        announce(path_advice(result, len(asked)), stacklevel=3)
     return result
+
+
+def read_strengths(lams: Any, n_lams: Any, lam_min_ratio: Any, on_progress: Any) -> Vector | None:
+    """The strengths asked for, falling, or None for the default ones; what stands beside them is checked too."""
+    as_count("n_lams", n_lams, least=1)
+    if not 0.0 < as_number("lam_min_ratio", lam_min_ratio) <= 1.0:
+        raise ValueError(f"lam_min_ratio must be above 0 and at most 1, got {lam_min_ratio!r}")
+    if on_progress is not None and not callable(on_progress):
+        raise TypeError(f"on_progress must be callable, got {on_progress!r}")
+    asked = None if lams is None else -np.sort(-as_vector("lams", lams, np.size(lams), least=0.0))
+    if asked is not None and not asked.size:
+        raise ValueError("lams is empty; give at least one strength, or None for the default ones")
+    return asked
+
+
+def default_strengths(largest: float, count: int, ratio: float) -> Vector:
+    """From lam_max down, evenly spaced in the logarithm; 0 alone where lam_max is 0."""
+    made: Vector = largest * ratio ** (np.arange(count) / max(count - 1, 1)) if largest > 0.0 else np.zeros(1)
+    return made
+
+
+def check_ridge(ridge: tuple[float, float], asked: Vector) -> None:
+    """Raise if l2 + l2_ratio lam overflows."""
+    if not np.isfinite(ridge[0] + ridge[1] * float(asked[0])):
+        raise ValueError(f"l2_ratio is {ridge[1]:g}, and l2 + l2_ratio * lam overflows at lam {asked[0]:g}; lower it")
 
 
 def compressible(problem: Problem, algorithm: CD, n_lams: int) -> bool:
@@ -226,6 +230,10 @@ class Walk:
         scale = self.problem.scale
         return Monitor(self.tol * scale, scale, self.began, self.limit)
 
+    def first(self, problem: Problem, monitor: Monitor) -> Vector:
+        """Where the first strength starts."""
+        return cold_start(self.algorithm, problem, self.max_iter, monitor)
+
     def compress(self) -> None:
         """Make the Gram matrix of all columns, unless time runs out."""
         working = WorkingSet(self.problem, exact=True)
@@ -236,7 +244,7 @@ class Walk:
     def step(self, lam: float, last: bool) -> Status:
         """Solve at lam, from the solution at the strength before."""
         problem, monitor = self.problem.with_strength(lam, self.ridge[0] + self.ridge[1] * lam), self.monitor()
-        start = cold_start(self.algorithm, problem, self.max_iter, monitor) if self.w is None else self.w
+        start = self.first(problem, monitor) if self.w is None else self.w
         answer = None
         free = problem.penalty.unpenalised(len(start)).size  # all are at lam = 0; a gradient does not certify that
         if self.compressed is not None and not (last or free or self.max_iter == 0):
@@ -244,13 +252,13 @@ class Walk:
         if answer is None:
             monitor = self.monitor()
             self.screen(lam)
-            answer = run_certified(self.algorithm, problem, start, self.max_iter, monitor, self.carry)[:2]
+            answer = self.solve(problem, start, monitor)
         outcome, certificate = answer
         if outcome.conversion and outcome.conversion not in self.conversions:
             self.conversions.append(outcome.conversion)
         self.w, self.lam = outcome.coef, lam
-        support, null = np.flatnonzero(self.w), problem.datafit.null_loss
-        loss = certificate.objective - problem.penalty.value(self.w)
+        support, null = problem.support(self.w), problem.null_loss
+        loss = certificate.objective - problem.penalty_value(self.w)
         self.found.append(
             Found(
                 support=support,
@@ -264,6 +272,29 @@ class Walk:
         )
         return monitor.status
 
+    def through(self, asked: Vector, on_progress: PathCallback | None) -> Status:
+        """Solve at every strength asked for; CONVERGED, or the first reason why not all are solved to tol."""
+        status = Status.CONVERGED
+        for k, lam in enumerate(map(float, asked)):
+            last = k == len(asked) - 1
+            outcome = self.step(lam, last)
+            status = outcome if status is Status.CONVERGED else status
+            done = self.found[-1]
+            gap = done.certificate.gap / self.problem.scale
+            if on_progress is not None and on_progress(
+                PathState(k, len(asked), lam, done.seconds, gap, len(done.support))
+            ):
+                status = status if last else Status.INTERRUPTED
+                break
+            if outcome is Status.TIME_LIMIT or (not last and self.monitor().out_of_time()):
+                status = Status.TIME_LIMIT
+                break
+        return status
+
+    def solve(self, problem: Problem, start: Vector, monitor: Monitor) -> tuple[Outcome, Certificate]:
+        """One strength, to a certificate made from X."""
+        return run_certified(self.algorithm, problem, start, self.max_iter, monitor, self.carry)[:2]
+
     def screen(self, lam: float) -> None:
         """Add the columns that the sequential strong rule cannot leave out: |c_j| >= v_j (2 lam - last lam).
 
@@ -274,7 +305,7 @@ class Walk:
         if point is None or working is None or not np.isfinite(self.lam) or not isinstance(self.algorithm, CD):
             return
         weights = self.problem.penalty.weights
-        pull = self.problem.penalty.pull(-point.g)
+        pull = self.problem.pull(point.g)
         pull[working.inside != 0] = 0.0
         scale = 1.0 if weights is None else weights
         threshold = 2.0 * lam - self.lam
@@ -351,7 +382,7 @@ def gram_rounding(problem: Problem, w: Vector, g: Vector) -> float:
     return float(rounding)
 
 
-def _advice(result: PathResult, n_lams: int) -> str:
+def path_advice(result: Any, n_lams: int) -> str:
     """The text of the ConvergenceWarning."""
     missed = int(np.count_nonzero(result.dual_gaps > result.tol))
     left = n_lams - len(result)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import Design, Moments
-from l1fast._kernels import check, gradient
+from l1fast._kernels import check, coordinate_descent, gradient
 from l1fast._penalties import ElasticNet
 from l1fast._smoothing import Smoothing
 
@@ -173,12 +173,17 @@ class Problem:
     @property
     def trivial(self) -> bool:
         """Whether there is nothing to fit: y, or every column of X, is constant, or there is no column."""
-        return self.datafit.null_loss == 0.0 or not self.norm2.any()
+        return self.null_loss == 0.0 or not self.norm2.any()
+
+    @property
+    def null_loss(self) -> float:
+        """The loss of the best constant."""
+        return self.datafit.null_loss
 
     @property
     def scale(self) -> float:
         """What an absolute gap is divided by to be relative: the loss of the best constant."""
-        return self.datafit.null_loss or 1.0
+        return self.null_loss or 1.0
 
     def scratch(self) -> Vector:
         """Room for what threads add up on their own in a pass over X."""
@@ -216,8 +221,7 @@ class Problem:
 
     def at(self, w: Vector) -> Point:
         """Read X at w."""
-        n, p = self.shape
-        q, g = np.empty(n), np.empty(p)
+        q, g = self.blanks()
         return Point(w, q, g, self.gradient(w, q, g, self.scratch()))
 
     def correlate(self, q: Vector) -> Vector:
@@ -263,6 +267,31 @@ class Problem:
     def certify(self, w: Vector, g: Vector, loss: float) -> Certificate:
         """The certificate of w from its gradient and loss."""
         return Certificate(*gradient.certify(self.capsule, w, g, loss))
+
+    def blanks(self) -> tuple[Vector, Vector]:
+        """Room for q and g."""
+        n, p = self.shape
+        return np.empty(n), np.empty(p)
+
+    def zeros(self) -> Vector:
+        """w = 0."""
+        return np.zeros(self.shape[1])
+
+    def support(self, w: Vector) -> NDArray[np.intp]:
+        """The features with a part in w."""
+        return np.flatnonzero(w)
+
+    def pull(self, g: Vector) -> Vector:
+        """How hard the gradient g pulls each coefficient away from 0."""
+        return self.penalty.pull(-g)
+
+    def scores(self, w: Vector, g: Vector, inside: NDArray[np.uint8], out: Vector) -> int:
+        """Fill out with what one step in each feature could gain, 0 inside; return how many are above 0."""
+        return coordinate_descent.scores(self.capsule, w, g, inside, out)
+
+    def penalty_value(self, w: Vector) -> float:
+        """The penalty at w."""
+        return self.penalty.value(w)
 
     def intercept(self, w: Vector) -> float:
         """The best b for w: the weighted mean of y - Xw."""

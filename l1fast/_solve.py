@@ -6,6 +6,7 @@ minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| +
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +29,7 @@ from l1fast._working_set import CD
 
 Vector = NDArray[np.float64]
 Bounds = tuple[ArrayLike | None, ArrayLike | None]
+Confirm = Callable[[Problem, Point], tuple[Vector, Certificate, Vector]]
 
 MOST_ITERATIONS = 2**31 - 1
 
@@ -192,7 +194,7 @@ def solve(
         iterates=outcome.iterates,
     )
     if not result.converged:
-        announce(_advice(result), stacklevel=3)
+        announce(advice(result), stacklevel=3)
     return result
 
 
@@ -234,7 +236,7 @@ def critical_strength(problem: Problem) -> float:
     if weights is not None:
         free = np.flatnonzero(weights == 0.0)
         if free.size:
-            g = problem.correlate(_settle(problem, free, w, q)[1])
+            g = problem.correlate(settle(problem, free, w, q)[1])
     slope = problem.penalty.pull(-g)
     rounding = ROUNDING * np.sqrt(problem.norm2) * np.sqrt(2.0 * problem.datafit.null_loss)
     slope[slope <= rounding] = 0.0
@@ -259,17 +261,17 @@ def make_problem(
         problem = Problem.of(design, moments, datafit, penalty, n_threads)
         norm2 = problem.norm2
     centred = datafit.centred if weight is None else datafit.centred[weight > 0.0]
-    _refuse_scale("y", null, centred)
-    _refuse_scale("X", float(norm2.max(initial=0.0)), design.entries)
+    refuse_scale("y", null, centred)
+    refuse_scale("X", float(norm2.max(initial=0.0)), design.entries)
     free = penalty.unpenalised(design.shape[1])
     lost = free[norm2[free] < TINY_SQUARE]
     if lost.size:
         for j, largest in zip(lost, design.columns(lost).largest(), strict=True):
-            _refuse_scale(f"column {j} of X, which is unpenalised,", float(norm2[j]), largest)
+            refuse_scale(f"column {j} of X, which is unpenalised,", float(norm2[j]), largest)
     return problem
 
 
-def _refuse_scale(name: str, square: float, values: NDArray[Any]) -> None:
+def refuse_scale(name: str, square: float, values: NDArray[Any]) -> None:
     """Raise if the sum of squares of values is lost, or would be in the products that follow."""
     if TINY_SQUARE <= square <= 1.0 / TINY_SQUARE:
         return
@@ -324,7 +326,7 @@ def null_fit(problem: Problem) -> Vector:
     if 0 < free.size < p:
         q = np.empty(n)
         problem.gradient(w, q, np.empty(p), problem.scratch())
-        w[free] = _settle(problem, free, w, q)[0]
+        w[free] = settle(problem, free, w, q)[0]
     return w
 
 
@@ -336,14 +338,21 @@ def _start(start: ArrayLike | Result, problem: Problem) -> Vector:
 
 
 def run_certified(
-    algorithm: Solver, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
+    algorithm: Solver,
+    problem: Problem,
+    start: Vector,
+    max_iter: int,
+    monitor: Monitor,
+    carry: Carry | None = None,
+    confirm: Confirm | None = None,
 ) -> tuple[Outcome, Certificate, Vector]:
     """Run until the certificate made here, apart from the solver, confirms the gap; w = 0 when there is nothing to fit.
 
-    carry : what a strength of a path receives and leaves.
+    carry : what a strength of a path receives and leaves. confirm : makes the certificate, as `_certify` (the default).
     """
+    confirm = confirm or _certify
     if problem.trivial:
-        w, certificate, dual = _certify(problem, problem.at(np.zeros(problem.shape[1])))
+        w, certificate, dual = confirm(problem, problem.at(problem.zeros()))
         monitor.status = Status.CONVERGED
         return Outcome(w, 0, 0, iterates=w[None] if getattr(algorithm, "iterates", False) else None), certificate, dual
     target, w, conversion, epochs = monitor.target, start, "", 0
@@ -355,7 +364,7 @@ def run_certified(
         monitor.passes += outcome.point is None
         more = outcome.iterates
         iterates = more if iterates is None or more is None else np.vstack([iterates, more[1:]])
-        w, certificate, dual = _certify(problem, outcome.point or problem.at(outcome.coef))
+        w, certificate, dual = confirm(problem, outcome.point or problem.at(outcome.coef))
         confirmed = certificate.gap <= target
         if confirmed or monitor.status is not Status.CONVERGED or monitor.out_of_time() or attempt == REPAIRS - 1:
             break
@@ -428,7 +437,7 @@ def _certify(problem: Problem, point: Point) -> tuple[Vector, Certificate, Vecto
     free = problem.penalty.unpenalised(p)
     if not free.size:
         return w, certificate, -certificate.scale * q
-    fitted, rho = _settle(problem, free, w, q)
+    fitted, rho = settle(problem, free, w, q)
     settled = w.copy()
     settled[free] = fitted
     there = problem.at(settled)
@@ -437,7 +446,7 @@ def _certify(problem: Problem, point: Point) -> tuple[Vector, Certificate, Vecto
         w, q, certificate = settled, there.q, candidate
     inner = problem.datafit.inner
     rest, slope = 0.5 * inner(rho, rho), problem.correlate(rho)
-    pushed = np.abs(slope[free]) > _rounding(problem, free)
+    pushed = np.abs(slope[free]) > slope_rounding(problem, free)
     side = _side(problem, free, -slope[free])
     bounded = np.isfinite(side)
     counted = bounded & pushed
@@ -459,7 +468,7 @@ def _side(problem: Problem, features: NDArray[np.intp], c: Vector) -> Vector:
     return side
 
 
-def _rounding(problem: Problem, features: NDArray[np.intp]) -> Vector:
+def slope_rounding(problem: Problem, features: NDArray[np.intp]) -> Vector:
     """What rounding may leave of the correlation of each feature with a residual that is orthogonal to it."""
     square = problem.norm2[features]
     if problem.mean is not None:  # the columns are not centred in memory
@@ -468,7 +477,7 @@ def _rounding(problem: Problem, features: NDArray[np.intp]) -> Vector:
     return rounding
 
 
-def _settle(problem: Problem, free: NDArray[np.intp], w: Vector, q: Vector) -> tuple[Vector, Vector]:
+def settle(problem: Problem, free: NDArray[np.intp], w: Vector, q: Vector) -> tuple[Vector, Vector]:
     """The best w_free for the rest of w within the bounds, and q there. w and its own q are not touched.
 
     First guess: the coefficients that are at a bound in w stay there. Where that is not the answer, an active-set
@@ -499,7 +508,7 @@ def _settle_inside(problem: Problem, free: NDArray[np.intp], fitted: Vector, q: 
     if inside.all():
         return made, moved, True
     c = -problem.correlate(q + moved)[free]
-    pulled = (np.abs(c) > _rounding(problem, free)) & (_side(problem, free, c) != made)
+    pulled = (np.abs(c) > slope_rounding(problem, free)) & (_side(problem, free, c) != made)
     return made, moved, not np.any(pulled & ~inside)
 
 
@@ -545,7 +554,7 @@ PROJECTIONS = 2
 """Rounds of LSMR: the second works on what the first left."""
 
 
-def _advice(result: Result) -> str:
+def advice(result: Result) -> str:
     """The text of the ConvergenceWarning: what was reached, what was asked, and the cure."""
     return (
         f"relative duality gap {result.dual_gap:.3e} is above tol {result.tol:.3e} after {result.n_iter} iterations of "

@@ -66,7 +66,7 @@ class CD:
 
         copies : whether copies of members come too. They violate as much as the member does, and change no optimum.
         """
-        problem, support = working.problem, int(np.count_nonzero(w))
+        problem, support = working.problem, len(working.problem.support(w))
         n, p = problem.shape
         least, share = GROWTH_SPARSE if problem.design.sparse else GROWTH_DENSE
         room = max(least, int(share * support))
@@ -87,8 +87,8 @@ class CD:
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
     ) -> Outcome:
         """Grow the working set until the gap over all columns is reached."""
-        n, p = problem.shape
-        w, q, g, score, scratch = start.copy(), np.empty(n), np.empty(p), np.empty(p), problem.scratch()
+        p = problem.shape[1]
+        w, (q, g), score, scratch = start.copy(), problem.blanks(), np.empty(p), problem.scratch()
         best, best_gap = w.copy(), np.inf
         carry = carry or Carry()
         read = carry.point
@@ -97,7 +97,7 @@ class CD:
         else:
             read = None
         working = carry.working = carry.working or WorkingSet(problem)
-        working.add(np.union1d(np.flatnonzero(w), problem.penalty.unpenalised(p)))
+        working.add(np.union1d(problem.support(w), problem.penalty.unpenalised(p)))
         engine = Columns(problem)
         conversion = ""
         stages: list[Problem] | None = None
@@ -121,7 +121,7 @@ class CD:
             stage = stages[0] if stages else problem
             if stages:
                 gap = stage.certify(w, g, loss)
-            violators = coordinate_descent.scores(stage.capsule, w, g, working.inside, score)
+            violators = stage.scores(w, g, working.inside, score)
             if violators:
                 violators = self.enlarge(working, w, score, violators, stalled > 1)
             if violators or gap.gap < 0.5 * smallest:
@@ -142,14 +142,14 @@ class CD:
             target = final if closed else max(inner_share * gap.gap, final)
             if len(working.members) <= self.gram_limit:
                 epochs += working.descend(stage, w, g, loss, target, monitor)
-            elif not self.affords(problem.design):
+            elif w.ndim == 1 and not self.affords(problem.design):
                 rest = FISTA().run(problem, best, max_iter - iteration, monitor)
                 note = "memory_limit leaves no room for copies of X: finished by fista"
                 return Outcome(rest.coef, iteration + rest.n_iter, epochs + rest.n_epochs, note)
             else:
                 columns = stage.by_columns()
                 conversion = columns.design.conversion if columns.design is not problem.design else ""
-                if violators > NEW_SHARE * np.count_nonzero(w):
+                if violators > NEW_SHARE * len(problem.support(w)):
                     done = engine.glance(columns, working.members, w, q)
                 else:
                     done = engine.descend(columns, working.members, w, q, target, monitor)
@@ -180,7 +180,7 @@ def continuation(problem: Problem, g: Vector) -> list[Problem]:
     penalty = problem.penalty
     if problem.design.sparse or p <= n or penalty.lam == 0.0 or penalty.weights is not None:
         return []
-    largest = float(penalty.pull(-g).max())
+    largest = float(problem.pull(g).max())
     if penalty.lam >= SMALL_STRENGTH * largest:
         return []
     count = int(np.log10(largest / penalty.lam) * STAGES_PER_DECADE)
@@ -260,7 +260,7 @@ class WorkingSet:
 
     def keep_support(self, w: Vector) -> None:
         """Drop the members whose coefficient is 0, for room; unpenalised ones stay."""
-        kept = w[self.members] != 0.0
+        kept = np.isin(self.members, self.problem.support(w))
         kept |= np.isin(self.members, self.problem.penalty.unpenalised(self.problem.shape[1]))
         self.inside[self.members[~kept]] = 0
         known = kept[: self.known]
@@ -335,6 +335,8 @@ class WorkingSet:
 
         if not self.complete_gram(monitor):
             return 0
+        if w.ndim > 1:
+            return self.descend_blocks(problem, w, g, loss, target, monitor)
         members, size, epochs = self.members, len(self.members), 0
         w_set, g_set = w[members], g[members]
         capsule, gram, penalties = problem.capsule, self.gram, penalty_rows(problem, members)
@@ -362,6 +364,28 @@ class WorkingSet:
         w[members] = w_set
         return epochs
 
+    def descend_blocks(
+        self, problem: Problem, w: Vector, g: Vector, loss: float, target: float, monitor: Monitor
+    ) -> int:
+        """The same for several tasks: w and g are n_features x n_tasks."""
+        members, size, n_tasks, epochs = self.members, len(self.members), w.shape[1], 0
+        w_set, g_set = w[members].T.ravel(), g[members].T.ravel()  # a row for each task: long products
+        penalties, norm2 = penalty_rows(problem, members), self.gram.diagonal()[:size].copy()
+        room = np.empty(2 * size + n_tasks)
+        at_once = max(1, min(BLOCK_EPOCHS, EPOCHS_AT_ONCE // (n_tasks * size * size + 1000)))
+        while True:
+            done, gap, loss = coordinate_descent.gram_descent(
+                problem.capsule, self.gram, norm2, penalties, w_set, g_set, loss, target, at_once, n_tasks, room
+            )
+            epochs += done
+            if gap <= target or done < at_once or epochs >= MOST_EPOCHS or monitor.out_of_time():
+                break
+        w[members] = w_set.reshape(n_tasks, size).T
+        return epochs
+
+
+BLOCK_EPOCHS = 100
+"""Epochs of block descent between two looks at clock and signals."""
 
 GRAM_AT_ONCE = 2_000_000_000
 """Multiply-adds of a dense Gram matrix between two looks at clock and signals: below 0.2 s."""
@@ -426,15 +450,21 @@ class Columns:
         """
         size, epochs = len(members), 0
         norm2, penalties = problem.norm2[members], penalty_rows(problem, members)
-        w_set, g_set = np.empty(size), np.empty(size)
-        at_once = max(1, min(EPOCHS_BETWEEN, EPOCHS_AT_ONCE // (4 * problem.design.n_entries + 1000)))
+        n_tasks = w.size // problem.shape[1]
+        w_set, g_set, room = np.empty(size * n_tasks), np.empty(size * n_tasks), np.empty(2 * size + 3 * n_tasks)
+        at_once = max(1, min(EPOCHS_BETWEEN, EPOCHS_AT_ONCE // (4 * n_tasks * problem.design.n_entries + 1000)))
         while True:
             done, gap = coordinate_descent.column_descent(
-                problem.capsule, members, w, q, target, at_once, g_set, w_set, norm2, penalties
+                *(problem.capsule, members, w.reshape(-1), q.reshape(-1), target, at_once),
+                *(g_set, w_set, norm2, penalties, n_tasks, room),
             )
             epochs += done
             if gap <= target or done < at_once or monitor.out_of_time():
                 return epochs
+            if n_tasks > 1 and epochs >= MOST_EPOCHS:
+                return epochs
+            if n_tasks > 1:
+                continue
             if epochs >= MOST_EPOCHS:  # near copies trade places along directions that damping would close
                 self.most_damping = self.damping = LEAST_DAMPING
                 return epochs
@@ -445,10 +475,12 @@ class Columns:
 
     def glance(self, problem: Problem, members: NDArray[np.intp], w: Vector, q: Vector) -> int:
         """One epoch, while too many columns are still to come for more."""
-        size = len(members)
+        size, n_tasks = len(members), w.size // problem.shape[1]
         norm2, penalties = problem.norm2[members], penalty_rows(problem, members)
-        room = np.empty(size), np.empty(size)
-        return coordinate_descent.column_descent(problem.capsule, members, w, q, 0.0, 1, *room, norm2, penalties)[0]
+        rows, room = (np.empty(size * n_tasks), np.empty(size * n_tasks)), np.empty(2 * size + 3 * n_tasks)
+        return coordinate_descent.column_descent(
+            problem.capsule, members, w.reshape(-1), q.reshape(-1), 0.0, 1, *rows, norm2, penalties, n_tasks, room
+        )[0]
 
     def newton(
         self,

@@ -19,6 +19,7 @@ LAYERS = (
     ("cli",),
     ("_compare",),
     ("estimators", "plot", "io"),
+    ("_tasks",),
     ("_path",),
     ("_solve", "_prox"),
     ("_solvers", "_validation"),

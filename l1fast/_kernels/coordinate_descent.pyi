@@ -18,6 +18,8 @@ def gram_descent(
     loss: float,
     target: float,
     max_epochs: int,
+    n_tasks: int = 1,
+    room: NDArray[np.float64] | None = None,
 ) -> tuple[int, float, float]: ...
 def column_descent(
     capsule: object,
@@ -30,4 +32,6 @@ def column_descent(
     w_set: NDArray[np.float64],
     norm2: NDArray[np.float64],
     penalties: NDArray[np.float64],
+    n_tasks: int = 1,
+    room: NDArray[np.float64] | None = None,
 ) -> tuple[int, float]: ...

@@ -18,6 +18,12 @@ from l1fast.estimators._adaptive import AdaptiveLasso, AdaptiveLassoCV
 from l1fast.estimators._cv import ElasticNetCV, LassoCV
 from l1fast.estimators._information import LassoIC
 from l1fast.estimators._linear import ElasticNet, Lasso
+from l1fast.estimators._multitask import (
+    MultiTaskElasticNet,
+    MultiTaskElasticNetCV,
+    MultiTaskLasso,
+    MultiTaskLassoCV,
+)
 from l1fast.estimators._paths import enet_path, lasso_path
 from l1fast.estimators._relaxed import RelaxedLasso, RelaxedLassoCV
 from l1fast.estimators._stability import StabilitySelection
@@ -32,6 +38,10 @@ __all__ = [
     "Lasso",
     "LassoCV",
     "LassoIC",
+    "MultiTaskElasticNet",
+    "MultiTaskElasticNetCV",
+    "MultiTaskLasso",
+    "MultiTaskLassoCV",
     "RelaxedLasso",
     "RelaxedLassoCV",
     "StabilitySelection",

@@ -7,7 +7,7 @@ Source: Zou (J. Am. Stat. Assoc. 2006); Candes, Wakin and Boyd (J. Fourier Anal.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from l1fast.estimators._base import (
     check_parameters,
     choice,
     column_scales,
+    column_variances,
     integer,
     plain_errors,
     read_data,
@@ -63,51 +64,77 @@ It bounds the condition of a noisy problem at little bias of the large coefficie
 """
 
 
-def ridge_strength(data: Data, fit_intercept: bool, n_threads: int | None) -> float:
-    """RIDGE_PART trace(X'SX) / min(S, n_features), X centred when there is an intercept."""
-    with plain_errors(data.X, "AdaptiveLasso"):
-        scales = column_scales(data, fit_intercept, n_threads)
-    return RIDGE_PART * data.total * float(scales @ scales) / min(data.total, len(scales))
+@dataclass(frozen=True)
+class Reweighting:
+    """How a first estimate makes weights: of u = scale w, with scale the standard deviations or ones.
 
+    Attributes
+    ----------
+    fit : Fit
+        The problem with the penalty sum_j v_j |u_j|.
+    data : Data
+    v, scale : ndarray of float64, shape (n_features,)
+    gamma : float
+    eps : float
+        In units of u.
+    """
 
-def first_estimate(estimator: Any, fit: Fit, data: Data, initial: Any, alpha: float | None) -> Vector:
-    """w0: an array as it is, or the estimate of that name."""
-    if not isinstance(initial, str):
-        return as_vector("initial", initial, data.X.shape[1])
-    if initial == "lasso":
-        assert alpha is not None
-        found = fit.solve(data.y, alpha)
-        fit.judge(found)
-        return found.coef
-    if initial == "ols" and data.total <= data.X.shape[1] + int(estimator.fit_intercept):
-        raise ValueError(
-            f"initial='ols' has no unique answer for {data.total:g} samples (in total weight) with {data.X.shape[1]} "
-            "features; use initial='ridge' or 'lasso'"
-        )
-    l2 = 0.0 if initial == "ols" else ridge_strength(data, estimator.fit_intercept, estimator.n_threads)
-    with quietly(), plain_errors(fit.X, fit.name):
-        result = solve(fit.X, data.y, 0.0, l2=l2, **fit.options, **fit.controls)
-    warn_unconverged(result.dual_gap, fit.tol, result.status.value)
-    return result.coef
+    fit: Fit
+    data: Data
+    v: Vector
+    scale: Vector
+    gamma: float
+    eps: float = 1.0
 
+    @classmethod
+    def of(cls, estimator: Any, data: Data, deadline: float | None, **controls: Any) -> Reweighting:
+        """For an estimator, eps not known yet."""
+        fit, ones = within(Fit.of(estimator, data), deadline, **controls), np.ones(data.X.shape[1])
+        weights, scale = fit.options["penalty_weights"], ones
+        if estimator.standardize:
+            scale = column_scales(data, estimator.fit_intercept, estimator.n_threads)
+        return cls(fit, data, ones if weights is None else weights / scale, scale, estimator.gamma)
 
-def adapted(fit: Fit, w: Vector, eps: float, gamma: float) -> Fit:
-    """The problem with the penalty weights v_j / (|w_j| + eps)^gamma."""
-    v = fit.options["penalty_weights"]
-    weights = (1.0 if v is None else v) / (np.abs(w) + eps) ** gamma
-    return replace(fit, options={**fit.options, "penalty_weights": weights})
+    def with_eps(self, part: float, w: Vector) -> Reweighting:
+        """With eps a part of the largest |u_j| of a first estimate; 1 if there is none, so that all weights are v_j."""
+        eps = part * float(np.abs(self.scale * w).max(initial=0.0))
+        return replace(self, eps=eps if eps > 0.0 else 1.0)
 
+    def at(self, w: Vector) -> Fit:
+        """The problem with the penalty sum_j v_j |u_j| / (|u0_j| + eps)^gamma, u0 = scale w."""
+        weights = self.v * self.scale / (np.abs(self.scale * w) + self.eps) ** self.gamma
+        return replace(self.fit, options={**self.fit.options, "penalty_weights": weights})
 
-def concave_penalty(w: Vector, eps: float, gamma: float) -> Vector:
-    """The function of |w| whose slope is (|w| + eps)^-gamma, which reweighting majorises by its tangents."""
-    made: Vector = np.abs(w) + eps
-    return np.log(made) if gamma == 1.0 else made ** (1.0 - gamma) / (1.0 - gamma)
+    def penalty(self, w: Vector) -> float:
+        """sum_j v_j phi(|u_j|): phi has the slope (t + eps)^-gamma, and reweighting majorises it by its tangents."""
+        t = np.abs(self.scale * w) + self.eps
+        phi = np.log(t) if self.gamma == 1.0 else t ** (1.0 - self.gamma) / (1.0 - self.gamma)
+        return float(self.v @ phi)
 
-
-def absolute_eps(part: float, w: Vector) -> float:
-    """weight_eps in units of w: a part of the largest |w0_j|; 1 if there is none, so that all weights are 1."""
-    largest = float(np.abs(w).max(initial=0.0))
-    return part * largest if part * largest > 0.0 else 1.0
+    def first(self, initial: Any, alpha: float | None) -> Vector:
+        """w0: an array as it is, or the estimate of that name."""
+        fit, data = self.fit, self.data
+        if not isinstance(initial, str):
+            return as_vector("initial", initial, data.X.shape[1])
+        if initial == "lasso":
+            assert alpha is not None
+            found = fit.solve(data.y, alpha)
+            fit.judge(found)
+            return found.coef
+        l2, intercept = 0.0, fit.options["fit_intercept"]
+        if initial == "ols" and data.total <= len(self.v) + int(intercept):
+            raise ValueError(
+                f"initial='ols' has no unique answer for {data.total:g} samples (in total weight) with {len(self.v)} "
+                "features; use initial='ridge' or 'lasso'"
+            )
+        options = {**fit.options, "penalty_weights": self.v * self.scale**2}
+        with quietly(), plain_errors(fit.X, fit.name):
+            if initial == "ridge":
+                trace = float(np.sum(column_variances(data, intercept, fit.controls["n_threads"]) / self.scale**2))
+                l2 = RIDGE_PART * data.total * trace / min(data.total, len(self.v))
+            result = solve(fit.X, data.y, 0.0, l2=l2, **options, **fit.controls)
+        warn_unconverged(result.dual_gap, fit.tol, result.status.value)
+        return result.coef
 
 
 @documented
@@ -158,7 +185,8 @@ class AdaptiveLasso(LinearRegressor):
     eps_ : float
         eps. It is 1 if w0 is 0, so that all u_j are 1.
     weights_ : ndarray of float64, shape (n_features,)
-        v_j u_j of the last step (times the standard deviations with ``standardize``).
+        v_j u_j of the last step. With ``standardize`` w stands for the coefficients of the scaled columns everywhere in
+        these formulas, and weights_ is for those of X as given.
     objectives_ : ndarray of float64, shape (n_reweights + 1,)
         F at w0 (with its best intercept) and after every step; fewer if time ran out.
 
@@ -238,30 +266,29 @@ class AdaptiveLasso(LinearRegressor):
         check_parameters(self, RULES)
         deadline = deadline_of(self.time_limit)
         data = read_data(self, X, y, sample_weight)
-        fit = Fit.of(self, data)
-        w = first_estimate(self, within(fit, deadline), data, self.initial, self.alpha)
-        self.initial_coef_, self.eps_ = w, absolute_eps(self.weight_eps, w)
-        objectives, found, n_iter = [self._objective(fit, data, w)], None, 0
+        weighting = Reweighting.of(self, data, deadline)
+        w = weighting.first(self.initial, self.alpha)
+        weighting = weighting.with_eps(self.weight_eps, w)
+        self.initial_coef_, self.eps_ = w, weighting.eps
+        objectives, found, n_iter = [self._objective(weighting, w)], None, 0
         while found is None or (len(objectives) <= self.n_reweights and not passed(deadline)):
-            step = adapted(fit, w, self.eps_, self.gamma)
-            found = within(step, deadline).solve(data.y, self.alpha, start=None if w is self.initial_coef_ else w)
+            step = within(weighting.at(w), deadline)
+            found = step.solve(data.y, self.alpha, start=None if found is None else w)
             w, n_iter = found.coef, n_iter + max(found.n_iter, 1)
-            objectives.append(self._objective(fit, data, w))
-        fit.judge(found)
+            objectives.append(self._objective(weighting, w))
+        step.judge(found)
         self.weights_ = step.options["penalty_weights"]
         self.objectives_ = np.array(objectives)
         settle(self, [replace(found, n_iter=n_iter)], data)
         return self
 
-    def _objective(self, fit: Fit, data: Data, w: Vector) -> float:
+    def _objective(self, weighting: Reweighting, w: Vector) -> float:
         """F at w and its best intercept."""
+        data = weighting.data
         rest = residuals(data, w[:, None], np.zeros(1))
         if self.fit_intercept:
             rest -= weighted_sum(data, rest) / data.total
-        v = fit.options["penalty_weights"]
-        penalty = concave_penalty(w, self.eps_, self.gamma)
-        total = float(penalty.sum() if v is None else v @ penalty)
-        return float(weighted_sum(data, rest**2)[0]) / (2.0 * data.total) + self.alpha * total
+        return float(weighted_sum(data, rest**2)[0]) / (2.0 * data.total) + self.alpha * weighting.penalty(w)
 
 
 @documented
@@ -381,12 +408,13 @@ class AdaptiveLassoCV(LinearRegressor):
         check_parameters(self, {**RULES, "initial": choice("ridge", "ols")})
         deadline = deadline_of(self.time_limit)
         data = read_data(self, X, y, sample_weight)
-        fit, self.initial_coef_, self.eps_ = self._weighted(data, deadline)
+        weighting, self.initial_coef_ = self._weighted(data, deadline)
+        self.eps_, fit = weighting.eps, weighting.at(self.initial_coef_)
         alphas = falling_alphas(fit, data.y, self.alphas, self.eps)
 
         def candidates(training: Data) -> tuple[FoundPath, NDArray[np.float64]]:
-            there = self._weighted(training, deadline)[0]
-            found = within(there, deadline, n_threads=self.n_threads or 1).path(data.y, alphas)
+            there, w = self._weighted(training, deadline, n_threads=self.n_threads or 1)
+            found = within(there.at(w), deadline).path(data.y, alphas)
             return found, extended(residuals(data, found.coefs, found.intercepts), len(alphas))
 
         self.alphas_ = alphas
@@ -398,9 +426,8 @@ class AdaptiveLassoCV(LinearRegressor):
         settle(self, [at(found, -1)], data)
         return self
 
-    def _weighted(self, data: Data, deadline: float | None) -> tuple[Fit, Vector, float]:
-        """The adapted problem on some data, and the w0 and eps behind it."""
-        fit = Fit.of(self, data)
-        w = first_estimate(self, within(fit, deadline), data, self.initial, None)
-        eps = absolute_eps(self.weight_eps, w)
-        return adapted(fit, w, eps, self.gamma), w, eps
+    def _weighted(self, data: Data, deadline: float | None, **controls: Any) -> tuple[Reweighting, Vector]:
+        """How the weights are made of some data, and the w0 that makes them."""
+        weighting = Reweighting.of(self, data, deadline, **controls)
+        w = weighting.first(self.initial, None)
+        return weighting.with_eps(self.weight_eps, w), w

@@ -31,6 +31,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from l1fast._path import path
 from l1fast._result import Callback, ConvergenceWarning, PathCallback, Status, quietly
 from l1fast._solve import Bounds, lam_max, make_problem, read_penalty, solve
+from l1fast._tasks import lam_max_tasks, path_tasks, solve_tasks
 from l1fast._validation import as_flag, as_storage, as_thread_count, as_vector
 
 Vector = NDArray[np.float64]
@@ -38,6 +39,11 @@ Vector = NDArray[np.float64]
 FLOATS = [np.float64, np.float32]
 SMALLEST_ALPHA = float(np.finfo(np.float64).resolution)
 """The grid of a y or X that is constant: scikit-learn's value, 1e-15."""
+
+
+STEP_SHARE = 0.01
+"""See `Units.aim`. At tol=1e-4 the aim is then 2e-12: the coefficients are as near to the optimum as scikit-learn's, or
+nearer, on 16 problems of 200 x 20 to 1000 x 5000; for a Lasso path that takes up to a quarter longer than 2e-4."""
 
 
 class InvalidParameterError(ValueError, TypeError):
@@ -88,9 +94,10 @@ class Units:
         """The gap that a fit aims at, as the core's tol; above `tol` it warns, between the two it is content.
 
         scikit-learn asks for more than a gap of tol: the last steps must be at most tol max_j |w_j|, so that its
-        coefficients are good to about tol. Where F is curved, a distance of tol is a gap of the order of tol^2.
+        coefficients are good to about tol. A distance of d is a gap of the order of d^2, and d must be a part of tol
+        where F is curved little (STEP_SHARE).
         """
-        return 2.0 * tol * min(tol, 1.0)
+        return 2.0 * min(tol, (STEP_SHARE * tol) ** 2)
 
     def grid(self, largest: float, eps: float, n_alphas: int) -> Vector:
         """n_alphas values falling from the alpha of lam_max = largest to eps times that, even in the logarithm."""
@@ -433,30 +440,45 @@ class Fit:
             scale=scale,
         )
 
-    def null_loss(self, y: Vector) -> float:
-        """1/2 sum_i s_i (y_i - b0)^2 at the best constant b0 (0 without an intercept)."""
+    def null_loss(self, y: NDArray[np.float64]) -> float:
+        """1/2 sum_i s_i (y_i - b0)^2 at the best constant b0 (0 without an intercept), over all targets."""
         weight = self.options["sample_weight"]
-        centred = y - np.average(y, weights=weight) if self.options["fit_intercept"] else y
-        return 0.5 * float(centred @ (centred if weight is None else weight * centred))
+        centred = y - np.average(y, axis=0, weights=weight) if self.options["fit_intercept"] else y
+        square = centred * centred
+        return 0.5 * float(np.sum(square if weight is None else weight @ square))
 
-    def lam_max(self, y: Vector) -> float:
+    def lam_max(self, y: NDArray[np.float64]) -> float:
         """The core's lam_max of this problem."""
         with plain_errors(self.X, self.name):
-            return lam_max(self.X, y, **self.options)
+            return lam_max(self.X, y, **self.options) if y.ndim == 1 else lam_max_tasks(self.X, y, **self._of_tasks)
 
-    def grid(self, y: Vector, eps: float, n_alphas: int) -> Vector:
+    @property
+    def _of_tasks(self) -> dict[str, Any]:
+        """The options that several tasks have."""
+        return {name: value for name, value in self.options.items() if name != "bounds"}
+
+    def grid(self, y: NDArray[np.float64], eps: float, n_alphas: int) -> Vector:
         """scikit-learn's grid of alphas."""
         return self.units.grid(self.lam_max(y) if self.units.l1_ratio > 0.0 else 0.0, eps, n_alphas)
 
-    def solve(self, y: Vector, alpha: float, start: Any = None, callback: Callback | None = None) -> Found:
-        """Solve at one alpha; `judge` warns where the gap is above tol."""
+    def solve(self, y: NDArray[np.float64], alpha: float, start: Any = None, callback: Callback | None = None) -> Found:
+        """Solve at one alpha, for one target or for several tasks; `judge` warns where the gap is above tol.
+
+        start : coef of the shape of ``Found.coef``.
+        """
         lam, l2 = self.units.strengths(alpha)
-        if start is not None and self.scale is not None:
-            start = np.asarray(start, dtype=np.float64) * self.scale
+        if start is not None:
+            start = np.asarray(start, dtype=np.float64)
+            start = (start if self.scale is None else start * self.scale).T
+        controls = {"l2": l2, "start": start, "callback": callback, **self.controls}
+        result: Any
         with quietly(), plain_errors(self.X, self.name):
-            result = solve(self.X, y, lam, l2=l2, start=start, callback=callback, **self.options, **self.controls)
+            if y.ndim == 1:
+                result = solve(self.X, y, lam, **self.options, **controls)
+            else:
+                result = solve_tasks(self.X, y, lam, **self._of_tasks, **controls)
         return Found(
-            coef=result.coef if self.scale is None else result.coef / self.scale,
+            coef=result.coef.T if self.scale is None else result.coef.T / self.scale,
             intercept=result.intercept,
             dual_gap=float(self.units.gap(result.dual_gap, self.null_loss(y))),
             relative_gap=result.dual_gap,
@@ -464,34 +486,35 @@ class Fit:
             status=result.status,
         )
 
-    def path(self, y: Vector, alphas: Sequence[float] | Vector, on_progress: PathCallback | None = None) -> FoundPath:
+    def path(
+        self, y: NDArray[np.float64], alphas: Sequence[float] | Vector, on_progress: PathCallback | None = None
+    ) -> FoundPath:
         """Solve at many alphas, from the largest down; `judge` warns where a gap is above tol."""
         falling = -np.sort(-np.asarray(alphas, dtype=np.float64))
         r = self.units.l1_ratio
         if r == 0.0:
             return self._ridge_path(y, falling)
+        lams, controls = self.units.strengths(falling)[0], {"l2_ratio": (1.0 - r) / r, **self.controls}
+        controls["on_progress"] = on_progress
+        result: Any
         with quietly(), plain_errors(self.X, self.name):
-            result = path(
-                self.X,
-                y,
-                lams=self.units.strengths(falling)[0],
-                l2_ratio=(1.0 - r) / r,
-                on_progress=on_progress,
-                **self.options,
-                **self.controls,
-            )
-        coefs = result.coefs.toarray()
+            if y.ndim == 1:
+                result = path(self.X, y, lams=lams, **self.options, **controls)
+                coefs = result.coefs.toarray()
+            else:
+                result = path_tasks(self.X, y, lams=lams, **self._of_tasks, **controls)
+                coefs = np.stack([result.coef(k).T for k in range(len(result))], axis=-1)
         return FoundPath(
             alphas=falling[: len(result)],
             coefs=coefs if self.scale is None else coefs / self.scale[:, None],
-            intercepts=result.intercepts,
+            intercepts=result.intercepts.T,
             dual_gaps=self.units.gap(result.dual_gaps, self.null_loss(y)),
             relative_gaps=result.dual_gaps,
             n_iter=result.n_iter,
             status=result.status,
         )
 
-    def _ridge_path(self, y: Vector, falling: Vector) -> FoundPath:
+    def _ridge_path(self, y: NDArray[np.float64], falling: Vector) -> FoundPath:
         """The path without an L1 term, which the core's path, a ladder of lam, cannot say: one solve after another."""
         found: list[Found] = []
         for alpha in falling:
@@ -540,15 +563,17 @@ def read_bounds(positive: bool, lower: Any, upper: Any) -> Bounds | None:
     return None if lower is None and upper is None else (lower, upper)
 
 
-def column_scales(data: Data, fit_intercept: bool, n_threads: int | None) -> Vector:
-    """The (weighted) standard deviations of the columns, about 0 without an intercept; 1 where they are 0.
-
-    One read of X, no copy of it.
-    """
+def column_variances(data: Data, fit_intercept: bool, n_threads: int | None) -> Vector:
+    """The (weighted) variances of the columns, about 0 without an intercept. One read of X, no copy of it."""
     storage, zeros = as_storage(data.X), np.zeros(data.X.shape[0])
     penalty = read_penalty(1.0, 0.0, None, None, False, data.X.shape[1])
     problem = make_problem(storage, zeros, penalty, fit_intercept, data.sample_weight, as_thread_count(n_threads))
-    scale: Vector = np.sqrt(problem.norm2 / data.total)
+    return problem.norm2 / data.total
+
+
+def column_scales(data: Data, fit_intercept: bool, n_threads: int | None) -> Vector:
+    """The (weighted) standard deviations of the columns, about 0 without an intercept; 1 where they are 0."""
+    scale: Vector = np.sqrt(column_variances(data, fit_intercept, n_threads))
     scale[scale == 0.0] = 1.0
     return scale
 
@@ -606,12 +631,12 @@ class LinearRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def settle(estimator: Any, found: list[Found], data: Data) -> None:
-    """Set coef_, intercept_, dual_gap_ and n_iter_: those of one target, or stacked over targets."""
+    """Set coef_, intercept_, dual_gap_ and n_iter_: those of one solution, or stacked over targets."""
     dtype, intercept = data.dtype.type, estimator.fit_intercept
     if len(found) == 1:
         (one,) = found
-        estimator.coef_ = one.coef.astype(dtype)
-        estimator.intercept_ = dtype(one.intercept) if intercept else 0.0
+        estimator.coef_ = np.ascontiguousarray(one.coef, dtype=dtype)
+        estimator.intercept_ = np.asarray(one.intercept, dtype=dtype)[()] if intercept else 0.0
         estimator.dual_gap_, estimator.n_iter_ = dtype(one.dual_gap), one.n_iter
         return
     estimator.coef_ = np.array([one.coef for one in found], dtype=dtype)
