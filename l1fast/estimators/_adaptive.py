@@ -171,8 +171,7 @@ class AdaptiveLasso(LinearRegressor):
     {positive}
     {penalty_factor}
     {standardize}
-    tol : float, default=1e-6
-        As in `l1fast.Lasso`.
+    {tol}
     {max_iter}
     {time_limit}
     {n_threads}
@@ -229,7 +228,7 @@ class AdaptiveLasso(LinearRegressor):
         positive: bool = False,
         penalty_factor: Any = None,
         standardize: bool = False,
-        tol: float = 1e-6,
+        tol: float = 1e-4,
         max_iter: int | None = 1000,
         time_limit: float | None = None,
         n_threads: int | None = None,
@@ -314,8 +313,7 @@ class AdaptiveLassoCV(LinearRegressor):
     {positive}
     {penalty_factor}
     {standardize}
-    tol : float, default=1e-6
-        As in `l1fast.Lasso`.
+    {tol}
     {max_iter}
     {time_limit}
     {n_threads}
@@ -369,7 +367,7 @@ class AdaptiveLassoCV(LinearRegressor):
         positive: bool = False,
         penalty_factor: Any = None,
         standardize: bool = False,
-        tol: float = 1e-6,
+        tol: float = 1e-4,
         max_iter: int | None = 1000,
         time_limit: float | None = None,
         n_threads: int | None = None,

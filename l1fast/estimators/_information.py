@@ -88,8 +88,7 @@ class LassoIC(LinearRegressor):
     {positive}
     {penalty_factor}
     {standardize}
-    tol : float, default=1e-6
-        As in `l1fast.Lasso`; a small one, since the criterion counts exact zeros.
+    {tol}
     {max_iter}
     {time_limit}
     {n_threads}
@@ -159,7 +158,7 @@ class LassoIC(LinearRegressor):
         positive: bool = False,
         penalty_factor: Any = None,
         standardize: bool = False,
-        tol: float = 1e-6,
+        tol: float = 1e-4,
         max_iter: int | None = 1000,
         time_limit: float | None = None,
         n_threads: int | None = None,

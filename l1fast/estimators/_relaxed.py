@@ -152,8 +152,7 @@ class RelaxedLasso(LinearRegressor):
     {positive}
     {penalty_factor}
     {standardize}
-    tol : float, default=1e-6
-        As in `l1fast.Lasso`; a small one, since the support is what counts.
+    {tol}
     {max_iter}
     {time_limit}
     {n_threads}
@@ -199,7 +198,7 @@ class RelaxedLasso(LinearRegressor):
         positive: bool = False,
         penalty_factor: Any = None,
         standardize: bool = False,
-        tol: float = 1e-6,
+        tol: float = 1e-4,
         max_iter: int | None = 1000,
         time_limit: float | None = None,
         n_threads: int | None = None,
@@ -266,8 +265,7 @@ class RelaxedLassoCV(LinearRegressor):
     {positive}
     {penalty_factor}
     {standardize}
-    tol : float, default=1e-6
-        As in `l1fast.Lasso`.
+    {tol}
     {max_iter}
     {time_limit}
     {n_threads}
@@ -325,7 +323,7 @@ class RelaxedLassoCV(LinearRegressor):
         positive: bool = False,
         penalty_factor: Any = None,
         standardize: bool = False,
-        tol: float = 1e-6,
+        tol: float = 1e-4,
         max_iter: int | None = 1000,
         time_limit: float | None = None,
         n_threads: int | None = None,

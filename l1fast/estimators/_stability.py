@@ -121,8 +121,7 @@ class StabilitySelection(SelectorMixin, BaseEstimator):  # type: ignore[misc]
     {positive}
     {penalty_factor}
     {standardize}
-    tol : float, default=1e-6
-        As in `l1fast.Lasso`; a small one, since exact zeros count.
+    {tol}
     {max_iter}
     {time_limit}
 
@@ -204,7 +203,7 @@ class StabilitySelection(SelectorMixin, BaseEstimator):  # type: ignore[misc]
         positive: bool = False,
         penalty_factor: Any = None,
         standardize: bool = False,
-        tol: float = 1e-6,
+        tol: float = 1e-4,
         max_iter: int | None = 1000,
         time_limit: float | None = None,
     ) -> None:
