@@ -36,9 +36,9 @@ y_test = X_test @ truth + rng.standard_normal(len(X_test))
 #
 # - *CV, minimum* and *CV, 1 SE*: the alpha with the smallest mean error on 10 folds, and the largest alpha within one
 #   standard error of it.
-# - *BIC* and *EBIC*: the likelihood against the number of features; the extended BIC knows that there were 400 to choose
-#   from. There are more features than samples, so that the noise variance is that of each model itself, and the path
-#   ends before the models interpolate the data.
+# - *BIC* and *EBIC*: the likelihood against the number of features; the extended BIC knows that there were 400 to
+#   choose from. There are more features than samples, so that the noise variance is that of each model itself, and the
+#   path ends before the models interpolate the data.
 # - *Relaxed*: between the Lasso and least squares on its support, alpha and the blend by cross-validation.
 # - *Adaptive*: weights from a ridge fit, made anew in every fold.
 # - *Stability*: the features that at least 60 % of 100 half samples select, over a range of alphas that bounds the
