@@ -17,6 +17,7 @@ except ImportError as error:  # a source tree, or a build for another Python
 
 from l1fast import penalties
 from l1fast._compare import Comparison, ComparisonRow, compare
+from l1fast._cross_validation import cross_validate
 from l1fast._descent import HuberDescent, Subgradient
 from l1fast._homotopy import Homotopy
 from l1fast._irls import IRLS
@@ -24,7 +25,17 @@ from l1fast._lbfgs import LBFGS
 from l1fast._path import path
 from l1fast._prox import soft_threshold
 from l1fast._proximal import FISTA, ISTA, AcceleratedGradient, Gradient
-from l1fast._result import ConvergenceWarning, History, PathResult, PathState, Result, State, Status
+from l1fast._result import (
+    ConvergenceWarning,
+    CrossValidation,
+    CVState,
+    History,
+    PathResult,
+    PathState,
+    Result,
+    State,
+    Status,
+)
 from l1fast._solve import lam_max, solve
 from l1fast._tasks import TaskPathResult, TaskResult, lam_max_tasks, path_tasks, solve_tasks
 from l1fast._working_set import CD
@@ -38,9 +49,11 @@ __all__ = [
     "ISTA",
     "LBFGS",
     "AcceleratedGradient",
+    "CVState",
     "Comparison",
     "ComparisonRow",
     "ConvergenceWarning",
+    "CrossValidation",
     "Gradient",
     "History",
     "Homotopy",
@@ -54,6 +67,7 @@ __all__ = [
     "TaskPathResult",
     "TaskResult",
     "compare",
+    "cross_validate",
     "lam_max",
     "lam_max_tasks",
     "path",

@@ -108,6 +108,29 @@ class Design:
         matrix = self._container()[:, chosen]
         return checked(read_storage(matrix.tocsr() if self.sparse and self.by_rows else matrix))
 
+    def rows(self, chosen: NDArray[np.intp]) -> Design:
+        """The chosen rows as a design of their own: a view of a dense X where they follow one another, else a copy."""
+        matrix = self._container()
+        if self.sparse:
+            matrix = matrix.tocsr()[chosen]
+        elif len(chosen) and np.array_equal(chosen, np.arange(chosen[0], chosen[0] + len(chosen))):
+            matrix = matrix[chosen[0] : chosen[0] + len(chosen)]
+        else:
+            matrix = matrix[chosen]
+        return checked(read_storage(matrix))
+
+    def predict(self, rows: NDArray[np.intp], coefs: Any) -> Array:
+        """X[rows] @ coefs, for a CSC array of coefficients with few rows in use; copies those rows and columns of X."""
+        used = np.unique(coefs.indices)
+        matrix, dense = self._container(), coefs[used].toarray()
+        if self.sparse and not self.by_rows:
+            made = matrix[:, used].tocsr()[rows] @ dense
+        elif self.sparse:
+            made = matrix[rows][:, used] @ dense
+        else:
+            made = matrix[np.ix_(rows, used)] @ dense
+        return np.asarray(made, dtype=np.float64)
+
     @property
     def even(self) -> bool:
         """Whether rows of equal length follow one another, mostly, as in every dense X."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -38,6 +39,8 @@ class Monitor:
     passes : float
         Reads of X so far, counted by the solvers; a read of some columns counts as their share of the entries. The
         check of X is the first.
+    stop : Event or None
+        Set by another thread when the work is no longer wanted; counts as time that has run out.
     """
 
     target: float
@@ -51,6 +54,7 @@ class Monitor:
     offset: int = 0
     memory_limit: int | None = None
     passes: float = 1.0
+    stop: Event | None = None
 
     def __call__(self, iteration: int, objective: float, gap: float, w: Vector) -> bool:
         """True to stop; the reason is then in `status`, which is ITERATION_LIMIT as long as none was given."""
@@ -75,7 +79,9 @@ class Monitor:
         return self.memory_limit is None or n_bytes <= self.memory_limit
 
     def out_of_time(self) -> bool:
-        """Whether the time limit has passed."""
+        """Whether the time limit has passed, or nobody waits any more."""
+        if self.stop is not None and self.stop.is_set():
+            return True
         return self.time_limit is not None and time.perf_counter() - self.began >= self.time_limit
 
 
@@ -99,10 +105,12 @@ class Outcome:
 class Carry:
     """What one strength of a path hands to the next: X read at the last w, and the working set with its Gram matrix.
 
-    Filled by the solvers that have a use for it; it holds for one X, y and weights, whatever the strengths.
+    Filled by the solvers that have a use for it; it holds for one X, y and weights, whatever the strengths. `ahead` is
+    no reading: it is where the last two readings, which are affine in w, lead.
     """
 
     point: Point | None = None
+    ahead: Point | None = None
     working: Any = None  # a WorkingSet; it stands above this module
 
 

@@ -135,6 +135,10 @@ class Problem:
             product=None if self.product is None else self.product[features],
         )
 
+    def on(self, design: Design) -> Problem:
+        """The same problem on the same X in another object, so that both keep one copy of what they convert."""
+        return self._with(design=design)
+
     def by_columns(self) -> Problem:
         """The same problem on a design stored by columns."""
         return self._with(design=self.design.by_columns)

@@ -337,3 +337,107 @@ class PathResult:
         if self.conversion:
             rows.append(("conversion", self.conversion))
         return "\n".join(["PathResult", *(f"  {name:<11}{text}" for name, text in rows)])
+
+
+@dataclass(frozen=True, slots=True)
+class CVState:
+    """Where a cross-validation stands; what ``on_progress`` receives after every strength of every fold.
+
+    Attributes
+    ----------
+    fold, n_folds : int
+        The fold that was at work, counted from 0; folds run side by side.
+    sequence, n_sequences : int
+        Which of the sequences of strengths.
+    index, n_lams : int
+        The strength just done in that fold and sequence, counted from 0.
+    lam : float
+        In units of the whole data.
+    dual_gap : float
+        Relative duality gap reached, as in `Result`, for the samples of the fold.
+    seconds : float
+        Time since the call of `cross_validate`.
+    """
+
+    fold: int
+    n_folds: int
+    sequence: int
+    n_sequences: int
+    index: int
+    n_lams: int
+    lam: float
+    dual_gap: float
+    seconds: float
+
+
+CVCallback = Callable[[CVState], object]
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class CrossValidation:
+    """Test errors of `cross_validate`, with the fits behind them.
+
+    Attributes
+    ----------
+    lams, l2s : ndarray of float64, shape (n_sequences, n_lams)
+        Strengths as asked for, in units of the whole data.
+    errors : ndarray of float64, shape (n_sequences, n_lams, n_folds)
+        Weighted mean squared errors on the samples left out; NaN where the time ran out before.
+    test_weights : ndarray of float64, shape (n_folds,)
+        Sum of the sample weights left out in each fold.
+    dual_gaps : ndarray of float64, shape (n_sequences, n_lams, n_folds)
+        Relative gap of each fit, as in `Result`.
+    n_iter : ndarray of int64, shape (n_sequences, n_lams, n_folds)
+        Outer steps of the solver.
+    paths : list of list of PathResult
+        ``paths[sequence][fold]``: coefficients and certificates, at the strengths of the fold (``lams`` times its share
+        of the sample weight).
+    status : Status
+        CONVERGED when every fit reached tol; else the first reason why one did not.
+    seconds : float
+        Wall-clock time of the whole call.
+    solver, reason, tol, conversion
+        As in `Result`.
+    refit : Result or None
+        The fit on all samples at the strength that was picked, when asked for.
+    """
+
+    lams: NDArray[np.float64]
+    l2s: NDArray[np.float64]
+    errors: NDArray[np.float64]
+    test_weights: NDArray[np.float64]
+    dual_gaps: NDArray[np.float64]
+    n_iter: NDArray[np.int64]
+    paths: list[list[PathResult]]
+    status: Status
+    seconds: float
+    solver: str
+    reason: str
+    tol: float
+    conversion: str = ""
+    refit: Result | None = None
+
+    @property
+    def converged(self) -> bool:
+        """Whether every fit reached tol."""
+        return self.status is Status.CONVERGED
+
+    def mean_errors(self) -> NDArray[np.float64]:
+        """Errors averaged over the folds by their test weights, shape (n_sequences, n_lams)."""
+        made: NDArray[np.float64] = np.average(self.errors, axis=2, weights=self.test_weights)
+        return made
+
+    def __repr__(self) -> str:
+        mean = self.mean_errors()
+        sequence, index = np.unravel_index(int(np.nanargmin(mean)), mean.shape) if not np.isnan(mean).all() else (0, 0)
+        rows = [
+            ("status", f"{self.status.name.lower()}: {self.status.value}"),
+            ("lams", f"{self.lams.shape[1]} from {self.lams.max():.6g} to {self.lams.min():.6g}"),
+            ("folds", str(self.errors.shape[2])),
+            ("error", f"{mean[sequence, index]:.6g} at lam {self.lams[sequence, index]:.6g}, the least of the means"),
+            ("dual_gap", f"at most {np.nanmax(self.dual_gaps):.2e} (tol {self.tol:.0e})"),
+            ("solver", f"{self.solver}, {int(self.n_iter.sum())} iterations"),
+            ("reason", self.reason),
+            ("seconds", f"{self.seconds:.3g}"),
+        ]
+        return "\n".join(["CrossValidation", *(f"  {name:<11}{text}" for name, text in rows)])

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from l1fast import _blas
 from l1fast._datafits import ROUNDING, LeastSquares
-from l1fast._design import Storage, join_notes
+from l1fast._design import Design, Moments, Storage, join_notes
 from l1fast._homotopy import Homotopy
 from l1fast._irls import IRLS
 from l1fast._monitor import Carry, Monitor, Outcome, OwnStart, Solver
@@ -173,29 +173,42 @@ def solve(
         outcome, certificate, dual = run_polished(algorithm, problem, w, iterations, monitor, memory)
     else:
         outcome, certificate, dual = run_certified(algorithm, problem, w, iterations, monitor)
-    result = Result(
+    result = conclude(problem, (algorithm.name, reason), outcome, certificate, dual, monitor, tol)
+    if not result.converged:
+        announce(advice(result), stacklevel=3)
+    return result
+
+
+def conclude(
+    problem: Problem,
+    solver: tuple[str, str],
+    outcome: Outcome,
+    certificate: Certificate,
+    dual: Vector,
+    monitor: Monitor,
+    tol: float,
+) -> Result:
+    """What the user gets. solver : its name and why it was chosen."""
+    return Result(
         coef=outcome.coef + 0.0,  # no negative zeros
         intercept=problem.intercept(outcome.coef),
         objective=certificate.objective,
-        dual_gap=certificate.gap / scale,
+        dual_gap=certificate.gap / problem.scale,
         violation=certificate.violation,
         status=monitor.status,
         n_iter=outcome.n_iter,
         n_epochs=outcome.n_epochs,
         n_passes=monitor.passes,
-        seconds=time.perf_counter() - began,
-        solver=algorithm.name,
-        reason=reason,
+        seconds=time.perf_counter() - monitor.began,
+        solver=solver[0],
+        reason=solver[1],
         lam=problem.penalty.lam,
         tol=tol,
         dual=dual,
         conversion=join_notes(problem.design.conversion, outcome.conversion),
-        history=History.of(monitor.states) if keep else None,
+        history=History.of(monitor.states) if monitor.keep else None,
         iterates=outcome.iterates,
     )
-    if not result.converged:
-        announce(advice(result), stacklevel=3)
-    return result
 
 
 @_blas.one_thread()
@@ -255,8 +268,17 @@ def make_problem(
         raise ValueError("sample_weight is 0 everywhere; at least one sample must count")
     datafit = LeastSquares(as_vector("y", y, n), weight, as_flag("fit_intercept", fit_intercept))
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        null = datafit.null_loss
         design, moments = measured(storage, weight, datafit.weighted, datafit.fit_intercept, most_threads)
+    return assemble(design, moments, datafit, penalty, most_threads)
+
+
+def assemble(
+    design: Design, moments: Moments, datafit: LeastSquares, penalty: ElasticNet, most_threads: int
+) -> Problem:
+    """The problem of parts that were checked, with the moments of the columns; see `make_problem`."""
+    weight = datafit.sample_weight
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        null = datafit.null_loss
         n_threads = worthwhile(most_threads, design.n_entries, design.sparse)
         problem = Problem.of(design, moments, datafit, penalty, n_threads)
         norm2 = problem.norm2
@@ -364,7 +386,10 @@ def run_certified(
         monitor.passes += outcome.point is None
         more = outcome.iterates
         iterates = more if iterates is None or more is None else np.vstack([iterates, more[1:]])
-        w, certificate, dual = confirm(problem, outcome.point or problem.at(outcome.coef))
+        point = outcome.point or problem.at(outcome.coef)
+        if carry is not None:
+            carry.point, carry.ahead = point, None
+        w, certificate, dual = confirm(problem, point)
         confirmed = certificate.gap <= target
         if confirmed or monitor.status is not Status.CONVERGED or monitor.out_of_time() or attempt == REPAIRS - 1:
             break

@@ -450,8 +450,8 @@ def path_tasks(
     if asked is None:
         asked = default_strengths(critical(problem), n_lams, lam_min_ratio)
     check_ridge(ridge, asked)
-    walk = TaskWalk(problem, CD(), most, tol, ridge, began, limit)
-    status = walk.through(asked, on_progress)
+    walk = TaskWalk(problem, CD(), most, tol, began, limit)
+    status = walk.through(asked, ridge, on_progress)
     found, scale = walk.found, problem.scale
     result = TaskPathResult(
         lams=asked[: len(found)],

@@ -252,6 +252,37 @@ def as_matrix(name: str, value: Any, n_rows: int, n_columns: int | None = None) 
     return made
 
 
+def as_folds(folds: Any, n_samples: int, weight: Vector) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """(train, test) of every fold as indices of samples; each side must hold some sample weight."""
+    made = []
+    for k, fold in enumerate(folds):
+        if not isinstance(fold, tuple | list) or len(fold) != 2:
+            raise ValueError(f"folds[{k}] must be a pair (train, test) of indices of samples")
+        sides = []
+        for name, part in zip(("train", "test"), fold, strict=True):
+            side = _sample_indices(f"the {name} part of folds[{k}]", part, n_samples)
+            if not weight[side].any():
+                raise ValueError(f"the {name} part of folds[{k}] is empty, or all its samples have weight 0")
+            sides.append(side)
+        made.append((sides[0], sides[1]))
+    if not made:
+        raise ValueError("folds is empty; give at least one pair (train, test)")
+    return made
+
+
+def _sample_indices(name: str, value: Any, n_samples: int) -> NDArray[np.intp]:
+    """Indices from 0 to n_samples - 1, from indices or a mask."""
+    array = _as_array(name, value)
+    if array.dtype == np.bool_ and array.shape == (n_samples,):
+        return np.flatnonzero(array)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise ValueError(f"{name} must be a vector of integers or a mask, got {array.dtype} of shape {array.shape}")
+    outside = array[(array < 0) | (array >= n_samples)]
+    if outside.size:
+        raise ValueError(f"{name} holds the sample {outside[0]}; indices go from 0 to {n_samples - 1}")
+    return array.astype(np.intp)
+
+
 def as_bounds(bounds: Any, positive: bool, length: int) -> tuple[Vector, Vector] | tuple[None, None]:
     """Lower and upper bounds of the coefficients as vectors of that length; both None when all are infinite.
 

@@ -23,12 +23,16 @@ from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, proces
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import column_or_1d
 
+from l1fast._cross_validation import cross_validate
+from l1fast._result import quietly
+from l1fast._threads import default_threads
 from l1fast.estimators._base import (
     ARRAY,
     CALLABLE,
     COMMON,
     FLAG,
     NOTHING,
+    SMALLEST_GAP,
     VERBOSE,
     Data,
     Fit,
@@ -38,7 +42,9 @@ from l1fast.estimators._base import (
     check_gram,
     check_parameters,
     choice,
+    column_scales,
     integer,
+    plain_errors,
     read_data,
     real,
     settle,
@@ -78,9 +84,55 @@ class FoldErrors:
 
 
 def fold_errors(
+    estimator: Any, data: Data, fits: list[Fit], alphas: list[Any], folds: list[Any], deadline: float | None
+) -> FoldErrors:
+    """The error at every l1_ratio and alpha on every fold, by one `cross_validate` where it can say the problem."""
+    ratios = [fit.units.l1_ratio for fit in fits]
+    if data.y.ndim > 1 or (estimator.standardize and any(r != 1.0 for r in ratios)):
+        return one_by_one(estimator, data, ratios, alphas, folds, deadline)
+    fit = fits[0]
+    options = {**fit.options, **within(fit, deadline).controls, "n_threads": estimator.n_threads or 1}
+    options["tol"] = max(options["tol"], min(fit.tol, SMALLEST_GAP))
+    if estimator.standardize:
+        options["penalty_weights"] = _scales_of(estimator, data)
+    strengths = [one.units.strengths(grid) for one, grid in zip(fits, alphas, strict=True)]
+    with quietly(), plain_errors(fit.X, fit.name):
+        found = cross_validate(
+            fit.X,
+            data.y,
+            folds,
+            strengths,
+            n_jobs=_jobs(estimator.n_jobs),
+            on_progress=estimator.callback,
+            **options,
+        )
+    gaps = found.dual_gaps[np.isfinite(found.dual_gaps)]
+    return FoldErrors(found.errors, float(gaps.max(initial=0.0)), found.status.value)
+
+
+def _jobs(n_jobs: int | None) -> int | None:
+    """joblib's way to count: -1 for all cores, -2 for all but one."""
+    if n_jobs == 0:
+        raise ValueError("n_jobs == 0 has no meaning; give a number of folds fitted at once, or -1 for all cores")
+    return n_jobs if n_jobs is None or n_jobs > 0 else max(default_threads() + 1 + n_jobs, 1)
+
+
+def _scales_of(estimator: Any, data: Data) -> Callable[[Any, Any], Any]:
+    """The penalty weights of a fold of the Lasso with standardize: v_j times the scale of its training samples."""
+    factor = 1.0 if estimator.penalty_factor is None else np.asarray(estimator.penalty_factor, dtype=np.float64)
+
+    def weights(train: Any, s: Any) -> Any:
+        of_rows = np.bincount(train, minlength=len(data.y)).astype(np.float64)
+        part = replace(data, sample_weight=of_rows if data.sample_weight is None else of_rows * data.sample_weight)
+        return factor * column_scales(part, estimator.fit_intercept, 1)
+
+    return weights
+
+
+def one_by_one(
     estimator: Any, data: Data, ratios: list[float], alphas: list[Any], folds: list[Any], deadline: float | None
 ) -> FoldErrors:
-    """The error at every l1_ratio and alpha on every fold; one path for each l1_ratio and fold."""
+    """The same by one path for each l1_ratio and fold: for several targets, and for scaled columns with an l2 term."""
     jobs = [(r, grid, train, test) for r, grid in zip(ratios, alphas, strict=True) for train, test in folds]
     done = Parallel(n_jobs=estimator.n_jobs, prefer="threads")(
         delayed(_one_fold)(estimator, data, *job, deadline) for job in jobs
@@ -157,7 +209,7 @@ def select(rule: str | Callable[[Any, Errors], Any], alphas: Any, errors: Errors
         return within_one_se(errors)
     assert callable(rule)
     index = rule(alphas.copy(), errors.copy())
-    if not isinstance(index, numbers.Integral) or not -len(alphas) <= index < len(alphas):
+    if not isinstance(index, numbers.Integral) or not -len(alphas) <= int(index) < len(alphas):
         raise ValueError(f"selection_rule returned {index!r}; it must be an index of the {len(alphas)} alphas")
     return range(len(alphas))[int(index)]
 
@@ -217,10 +269,12 @@ class CrossValidated(LinearRegressor):
         folds = list(check_cv(self.cv).split(X if hasattr(X, "shape") else data.X, data.y, **routing))
         self._check_folds(folds, data)
 
-        found = fold_errors(self, data, ratios, alphas, folds, deadline)
+        found = fold_errors(self, data, fits, alphas, folds, deadline)
         at = self._settle_errors(found.errors, ratios, alphas)
         fit = within(fits[at], deadline)
-        warn_unconverged(found.gap, fit.tol, found.status, int(np.isnan(found.errors).any(axis=(0, 2)).sum()))
+        warn_unconverged(
+            found.gap, fit.tol, found.status, int(np.count_nonzero(np.isnan(found.errors).any(axis=(0, 2))))
+        )
         start = None
         if self.keep_path:
             start = self._settle_path(fit, data, alphas[at])
@@ -261,9 +315,12 @@ class CrossValidated(LinearRegressor):
 
     def _settle_errors(self, errors: Errors, ratios: list[float], alphas: list[Any]) -> int:
         """Set what the errors say: the scores kept, alpha_ and l1_ratio_; return the index of the l1_ratio."""
-        done = ~np.isnan(errors).any(axis=2)
+        done: NDArray[np.bool_] = ~np.isnan(errors).any(axis=2)
         if not done.any():
-            raise ValueError(f"time_limit={self.time_limit!r} passed before one alpha was done on all folds; raise it")
+            raise ValueError(
+                f"time_limit={self.time_limit!r} passed, or the callback stopped, before one alpha was done on all "
+                "folds; allow more"
+            )
         means = np.where(done, errors.mean(axis=2), np.inf)
         at = int(means.min(axis=1).argmin())
         several = len(ratios) > 1
@@ -335,7 +392,7 @@ class ElasticNetCV(CrossValidated):
     {bounds}
     {standardize}
     {time_limit}
-    {callback}
+    {callback_cv}
     {n_threads}
     {selection_rule}
 
@@ -353,8 +410,8 @@ class ElasticNetCV(CrossValidated):
     Notes
     -----
     All up to ``selection`` is scikit-learn's; the rest is beyond it. With ``standardize`` each fold is standardised by
-    its own training data. Cost: one path (`l1fast.path`) for each fold and l1_ratio; memory: a copy of the training
-    rows for each of n_jobs folds.
+    its own training data. Cost and memory: as of `l1fast.cross_validate`, and one more solve; with ``standardize`` a
+    path for each l1_ratio and fold, on a scaled copy of its training rows.
 
     Examples
     --------
@@ -445,7 +502,7 @@ class LassoCV(CrossValidated):
     {bounds}
     {standardize}
     {time_limit}
-    {callback}
+    {callback_cv}
     {n_threads}
     {selection_rule}
 
@@ -461,8 +518,7 @@ class LassoCV(CrossValidated):
     Notes
     -----
     All up to ``selection`` is scikit-learn's; the rest is beyond it. With ``standardize`` each fold is standardised by
-    its own training data. Cost: one path (`l1fast.path`) for each fold; memory: a copy of the training rows for each of
-    n_jobs folds.
+    its own training data. Cost and memory: as of `l1fast.cross_validate`, and one more solve.
 
     Examples
     --------

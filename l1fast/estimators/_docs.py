@@ -58,6 +58,10 @@ time_limit : float, default=None
     "callback": """
 callback : callable, default=None
     Called with a `l1fast.State` at every check of the gap; return True to stop.""",
+    "callback_cv": """
+callback : callable, default=None
+    Called with a `l1fast.CVState` after every alpha of every fold, and then with a `l1fast.State` at every check of the
+    fit on all data; return True to stop.""",
     "n_threads": """
 n_threads : int, default=None
     Threads at most; None as in `l1fast.solve`.""",
@@ -73,7 +77,8 @@ cv : int, cross-validation generator or iterable, default=None
 verbose : bool or int, default=False
     Accepted as in scikit-learn.
 n_jobs : int, default=None
-    Folds fitted at once; -1 for as many as there are cores. The result does not depend on it.""",
+    Folds fitted at once, each in a thread; None and -1 for as many as there are cores. The result does not depend on
+    it.""",
     "selection_rule": """
 selection_rule : {'min', '1se'} or callable, default='min'
     Which alpha is chosen: the one with the smallest mean error; the largest whose mean error is within one standard

@@ -29,7 +29,7 @@ RULES = {"alpha": real(0), "l1_ratio": real(0, 1), "precompute": FLAG | ARRAY, "
 
 
 @documented
-class ElasticNet(MultiOutputMixin, LinearRegressor):  # type: ignore[misc]
+class ElasticNet(MultiOutputMixin, LinearRegressor):
     """Linear regression with L1 and squared L2 penalties: a drop-in for `sklearn.linear_model.ElasticNet`.
 
     minimise over w, b:   1/(2 S) sum_i s_i (y_i - x_i'w - b)^2 + alpha sum_j v_j (r |w_j| + (1 - r)/2 w_j^2)
