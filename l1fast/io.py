@@ -19,10 +19,8 @@ import lzma
 import math
 import os
 import re
-import zipfile
 from array import array
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -31,6 +29,18 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from l1fast import _saved
+from l1fast._files import (
+    DEFLATE_RATIO,
+    Archive,
+    FileError,
+    check_output,
+    count,
+    explained,
+    numbers,
+    read_array,
+    write_whole,
+)
 from l1fast._result import PathResult, Result
 
 __all__ = [
@@ -50,7 +60,6 @@ __all__ = [
 BLOCK = 1 << 20  # bytes of text parsed at a time
 HEAD = 1 << 16  # bytes a format is recognised by
 HEAD_LINES = 100  # lines a text format is recognised by
-DEFLATE_RATIO = 1032  # deflate packs at most 1032 bytes into one (zlib, technical details)
 EXACT = 2.0**53  # integers below this are exact in float64
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -63,10 +72,6 @@ PATH_SUFFIXES = (".npz", ".json")
 SVMLIGHT_LINE = re.compile(rb"\s*[^\s:,#]+[ \t]+(?:qid|\d+):\S")
 FORMATS = ".npz, .npy, Matrix Market (.mtx), svmlight/libsvm text, .csv or .tsv"
 GIVE_TARGET = "give target=FILE (--target FILE on the command line), a .npy, .csv, .txt or .mtx file with one column"
-
-
-class FileError(ValueError):
-    """A file cannot be read or written; the message names the file, the place and the cure."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +137,7 @@ def read(
     ([[1.0, 2.0], [3.0, 4.0]], [10.0, 20.0], ['height', 'width'])
     """
     path = Path(path)
-    with _explained(path):
+    with explained(path):
         kind = _recognise(path)
         if target_column is not None and kind != "csv":
             raise FileError(f"{path}: a target column belongs to a .csv or .tsv file, this one is {kind}; drop it")
@@ -161,10 +166,10 @@ def read(
         y_path = path
     n, p = X.shape
     if y.shape != (n,):
-        raise FileError(f"{y_path}: y has shape {y.shape}, X has {_count(n, 'row')}; they must agree")
+        raise FileError(f"{y_path}: y has shape {y.shape}, X has {count(n, 'row')}; they must agree")
     if names is not None and len(names) != p:
-        raise FileError(f"{path}: {_count(len(names), 'feature name')} for {_count(p, 'column')}; they must agree")
-    with _explained(path):
+        raise FileError(f"{path}: {count(len(names), 'feature name')} for {count(p, 'column')}; they must agree")
+    with explained(path):
         if sp.issparse(X) and X.format in ("coo", "dia"):
             X = X.tocsc()  # its coordinates were checked when it was read
     return Dataset(X, y, names, str(path), kind)
@@ -173,7 +178,7 @@ def read(
 def read_target(path: str | os.PathLike[str]) -> NDArray[Any]:
     """Read y from a file with one column: .npy, .csv, .txt, .mtx, or y of an .npz file. Raises FileError."""
     path = Path(path)
-    with _explained(path):
+    with explained(path):
         kind = _recognise(path)
         if kind == "npz":
             y = _read_npz(path)[1]
@@ -194,19 +199,6 @@ def read_target(path: str | os.PathLike[str]) -> NDArray[Any]:
         return np.ravel(values.toarray() if sp.issparse(values) else values)
 
 
-def check_output(path: str | os.PathLike[str], suffixes: tuple[str, ...] = OUTPUT_SUFFIXES) -> None:
-    """Raise FileError if no file of these kinds could be written to this path: to be known before a long solve."""
-    path = Path(path)
-    if path.suffix.lower() not in suffixes:
-        raise FileError(f"{path}: unknown output format {path.suffix!r}; use one of {', '.join(suffixes)}")
-    if path.is_dir():
-        raise FileError(f"{path}: is a directory; give the name of a file")
-    if not path.parent.is_dir():
-        raise FileError(f"{path}: there is no directory {str(path.parent)!r}; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise FileError(f"{path}: the directory {str(path.parent)!r} is not writable; choose another")
-
-
 def write_result(result: Result, path: str | os.PathLike[str], feature_names: list[str] | None = None) -> None:
     """Write a Result as .npz, .csv or .json; the file appears whole or not at all.
 
@@ -214,8 +206,8 @@ def write_result(result: Result, path: str | os.PathLike[str], feature_names: li
     ----------
     result : Result
     path : str or path
-        The extension chooses the format. .npz: arrays index and value (the support), n_features, intercept and the
-        scalars of the certificate, feature_names (bytes, one name a line) where known; nothing is pickled.
+        The extension chooses the format. .npz: what `Result.save` writes and `Result.load` reads, and feature_names
+        (bytes, one name a line) where known.
         .csv: feature, coefficient of the support; an intercept other than 0 is a last row "(intercept)".
         .json: the object of `result_as_dict`.
     feature_names : list of str, optional
@@ -225,7 +217,7 @@ def write_result(result: Result, path: str | os.PathLike[str], feature_names: li
     ------
     FileError
     """
-    check_output(path)
+    check_output(path, OUTPUT_SUFFIXES)
     write = {".npz": _write_npz, ".csv": _write_csv, ".json": _write_json}[Path(path).suffix.lower()]
     write_whole(path, lambda stream: write(result, stream, feature_names))
 
@@ -237,9 +229,8 @@ def write_path(result: PathResult, path: str | os.PathLike[str], feature_names: 
     ----------
     result : PathResult
     path : str or path
-        The extension chooses the format. .npz: the coefficients as `scipy.sparse.load_npz` reads them, the arrays of
-        the PathResult by their names, status, solver, tol, and feature_names (bytes, one name a line) where known;
-        nothing is pickled. .json: the object of `path_as_dict`.
+        The extension chooses the format. .npz: what `PathResult.save` writes and `PathResult.load` reads, and
+        feature_names (bytes, one name a line) where known. .json: the object of `path_as_dict`.
     feature_names : list of str, optional
         As in `write_result`.
 
@@ -248,29 +239,13 @@ def write_path(result: PathResult, path: str | os.PathLike[str], feature_names: 
     FileError
     """
     check_output(path, PATH_SUFFIXES)
-    write = {".npz": _write_path_npz, ".json": _write_path_json}[Path(path).suffix.lower()]
+    write = {".npz": _write_npz, ".json": _write_path_json}[Path(path).suffix.lower()]
     write_whole(path, lambda stream: write(result, stream, feature_names))
 
 
 def write_json(report: dict[str, Any], path: str | os.PathLike[str]) -> None:
     """Write one JSON object; the file appears whole or not at all."""
     write_whole(path, lambda stream: _write_object(report, stream))
-
-
-def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
-    """Let write fill a file beside path, and move it there when it is complete."""
-    path = Path(path).resolve()  # a link keeps pointing to the file
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "xb") as stream:
-            write(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise FileError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def result_as_dict(result: Result, feature_names: list[str] | None = None) -> dict[str, Any]:
@@ -344,12 +319,8 @@ def _names(features: NDArray[Any], feature_names: list[str] | None) -> list[str]
     return [str(j) if feature_names is None else feature_names[j] for j in features.tolist()]
 
 
-def _write_npz(result: Result, stream: IO[bytes], feature_names: list[str] | None) -> None:
-    numbers_and_text = (int, float, str)
-    scalars: dict[str, Any] = {k: v for k, v in result_as_dict(result).items() if isinstance(v, numbers_and_text)}
-    if feature_names is not None:
-        scalars["feature_names"] = "\n".join(feature_names).encode()
-    np.savez_compressed(stream, index=result.support, value=result.coef[result.support], **scalars)
+def _write_npz(result: Result | PathResult, stream: IO[bytes], feature_names: list[str] | None) -> None:
+    _saved.save(result, stream, feature_names)
 
 
 def _write_csv(result: Result, stream: IO[bytes], feature_names: list[str] | None) -> None:
@@ -367,20 +338,6 @@ def _write_json(result: Result, stream: IO[bytes], feature_names: list[str] | No
     _write_object(result_as_dict(result, feature_names), stream)
 
 
-def _write_path_npz(result: PathResult, stream: IO[bytes], feature_names: list[str] | None) -> None:
-    coefs = result.coefs
-    arrays: dict[str, Any] = {name: getattr(result, name) for name in PATH_ARRAYS}
-    arrays |= {"status": result.status.name.lower(), "solver": result.solver, "tol": result.tol}
-    arrays |= {name: getattr(coefs, name) for name in ("data", "indices", "indptr", "shape")}
-    arrays |= {"format": b"csc", "_is_array": True}  # what scipy.sparse.load_npz asks for
-    if feature_names is not None:
-        arrays["feature_names"] = "\n".join(feature_names).encode()
-    np.savez_compressed(stream, **arrays)
-
-
-PATH_ARRAYS = ("lams", "intercepts", "objectives", "dual_gaps", "violations", "deviance_explained", "seconds", "n_iter")
-
-
 def _write_path_json(result: PathResult, stream: IO[bytes], feature_names: list[str] | None) -> None:
     _write_object(path_as_dict(result, feature_names), stream)
 
@@ -390,24 +347,6 @@ def _write_object(report: dict[str, Any], stream: IO[bytes]) -> None:
 
 
 # ---------------------------------------------------------------- recognising and opening
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn whatever a damaged file makes the readers raise into a FileError."""
-    try:
-        yield
-    except FileError:
-        raise
-    except FileNotFoundError as error:
-        raise FileError(f"{path}: no such file; check the path") from error
-    except PermissionError as error:
-        raise FileError(f"{path}: no permission to read it; change its mode") from error
-    except MemoryError as error:
-        raise FileError(f"{path}: needs more memory than there is; use a sparse format or fewer rows") from error
-    except Exception as error:  # the readers beneath raise some twenty types on damaged files
-        detail = " ".join(str(error).split()) or type(error).__name__
-        raise FileError(f"{path}: damaged or not what its name says ({detail}); write or download it again") from error
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -471,89 +410,16 @@ def _blocks(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
         yield line, rest.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + b"\n"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 # ---------------------------------------------------------------- NumPy files
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
     with open(path, "rb") as stream:
-        return _numbers(_read_array(stream, path.stat().st_size, str(path)), str(path))
-
-
-def _read_array(stream: IO[bytes], size: int, where: str) -> NDArray[Any]:
-    """One array in .npy format; `size` is what the file holds, and the header must not announce more."""
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    elif version == (2, 0):
-        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-    else:
-        raise FileError(f"{where}: .npy version {version} is for arrays with named fields; save plain numbers")
-    if dtype.hasobject:
-        raise FileError(f"{where}: holds pickled Python objects, which are never loaded; save numbers instead")
-    announced = math.prod(shape) * dtype.itemsize
-    held = size - stream.tell()
-    if min(shape, default=0) < 0 or announced > held:
-        raise FileError(
-            f"{where}: announces shape {shape} of {dtype}, {_count(announced, 'byte')}, but holds {held:,}; "
-            "it is truncated or damaged, write or download it again"
-        )
-    stream.seek(0)
-    result: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-    return result
-
-
-def _numbers(values: NDArray[Any], where: str) -> NDArray[Any]:
-    """float32 stays, other real numbers become float64, in the byte order of the machine."""
-    if values.dtype.kind not in "fiub":
-        raise FileError(f"{where}: holds {values.dtype}, not real numbers; save float32 or float64")
-    is_float32 = values.dtype.kind == "f" and values.dtype.itemsize == np.dtype(np.float32).itemsize
-    return values.astype(np.float32 if is_float32 else np.float64, copy=False)
-
-
-class _Archive:
-    """The members of an .npz file, read on demand."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.size = path.stat().st_size
-        self.zip = zipfile.ZipFile(path)
-        self.keys = {info.filename.removesuffix(".npy"): info for info in self.zip.infolist()}
-
-    def array(self, key: str) -> NDArray[Any]:
-        where = f"{self.path}: array {key!r}"
-        if key not in self.keys:
-            found = ", ".join(sorted(self.keys)) or "nothing"
-            raise FileError(f"{where} is missing (found {found}); save with scipy.sparse.save_npz")
-        info = self.keys[key]
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise FileError(f"{where}: compression method {info.compress_type}; save with numpy.savez_compressed")
-        if info.compress_size > self.size or info.file_size > DEFLATE_RATIO * (info.compress_size + 1):
-            raise FileError(
-                f"{where}: announces {_count(info.file_size, 'byte')} in {info.compress_size:,} of a file of "
-                f"{self.size:,}; the archive is damaged, write or download it again"
-            )
-        with self.zip.open(info) as stream:
-            return _read_array(stream, info.file_size, where)
-
-    def numbers(self, key: str) -> NDArray[Any]:
-        return _numbers(self.array(key), f"{self.path}: array {key!r}")
-
-    def indices(self, key: str) -> NDArray[Any]:
-        values = self.array(key)
-        if values.dtype.kind not in "iu" or values.ndim != 1:
-            raise FileError(
-                f"{self.path}: array {key!r} must be 1-D integers, it is {values.ndim}-D {values.dtype}; "
-                "save with scipy.sparse.save_npz"
-            )
-        return values.astype(values.dtype.newbyteorder("="), copy=False)
+        return numbers(read_array(stream, path.stat().st_size, str(path)), str(path))
 
 
 def _read_npz(path: Path) -> tuple[Any, NDArray[Any] | None, list[str] | None]:
-    archive = _Archive(path)
+    archive = Archive(path)
     with archive.zip:
         X = archive.numbers("X") if "X" in archive.keys else _read_sparse(archive)
         y = np.atleast_1d(np.squeeze(archive.numbers("y"))) if "y" in archive.keys else None
@@ -561,7 +427,7 @@ def _read_npz(path: Path) -> tuple[Any, NDArray[Any] | None, list[str] | None]:
     return X, y, names
 
 
-def _read_sparse(archive: _Archive) -> Any:
+def _read_sparse(archive: Archive) -> Any:
     """The layouts of `scipy.sparse.save_npz`; without an array `format`, CSR."""
     form = "csr"
     if "format" in archive.keys:
@@ -599,7 +465,7 @@ def _read_sparse(archive: _Archive) -> Any:
     return sp.dia_array((data, offsets), shape=shape)
 
 
-def _read_names(archive: _Archive) -> list[str]:
+def _read_names(archive: Archive) -> list[str]:
     """A blob of bytes or text with one name a line, or an array of strings."""
     values = archive.array("feature_names")
     if values.dtype.kind not in "SU" or values.ndim > 1:
@@ -627,9 +493,9 @@ def _read_matrix_market(path: Path) -> Any:
         X = scipy.io.mmread(stream, **chosen)
     if sp.issparse(X):
         X = sp.coo_array(X)  # checks every coordinate
-        X.data = _numbers(X.data, str(path))
+        X.data = numbers(X.data, str(path))
         return X
-    return np.asfortranarray(_numbers(np.asarray(X), str(path)))
+    return np.asfortranarray(numbers(np.asarray(X), str(path)))
 
 
 def _check_matrix_market_size(stream: IO[bytes], path: Path) -> None:
@@ -657,7 +523,7 @@ def _check_matrix_market_size(stream: IO[bytes], path: Path) -> None:
     held = path.stat().st_size * (1 if isinstance(stream, io.BufferedReader) else DEFLATE_RATIO)
     if shortest * entries > held + shortest:  # the last line may lack its end
         raise FileError(
-            f"{path}: line {number} announces {_count(entries, 'value')}, more than the file can hold; "
+            f"{path}: line {number} announces {count(entries, 'value')}, more than the file can hold; "
             "it is truncated or damaged, write or download it again"
         )
 
@@ -858,7 +724,7 @@ def _header(cells: list[str], path: Path, number: int) -> list[str]:
 def _row_problem(cells: list[str], width: int, names: list[str] | None) -> str:
     """What is wrong with one row, or an empty string."""
     if len(cells) != width:
-        return f"{_count(len(cells), 'cell')}, but {width} in the first line; correct it"
+        return f"{count(len(cells), 'cell')}, but {width} in the first line; correct it"
     for column, cell in enumerate(cells, 1):
         if not _is_number(cell):
             place = f"column {column}" + (f" ({names[column - 1]})" if names else "")

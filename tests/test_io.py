@@ -736,13 +736,12 @@ def test_result_as_npz(tmp_path, result):
     path = tmp_path / "out.npz"
     io.write_result(result, path, NAMES)
     with np.load(path, allow_pickle=False) as found:
-        coef = np.zeros(found["n_features"])
-        coef[found["index"]] = found["value"]
-        np.testing.assert_array_equal(coef, result.coef)
+        np.testing.assert_array_equal(found["coef"], result.coef)
         assert found["feature_names"].item().decode().split("\n") == NAMES
-        for key in ("intercept", "objective", "dual_gap", "violation", "lam", "tol", "n_iter", "solver"):
+        for key in ("intercept", "objective", "dual_gap", "violation", "lam", "tol", "n_iter"):
             assert found[key].item() == getattr(result, key)
-        assert found["status"].item() == "converged"
+        about = json.loads(found["about"].item())
+        assert (about["status"], about["solver"], about["reason"]) == ("converged", result.solver, result.reason)
 
 
 @pytest.mark.parametrize("names", [None, NAMES])

@@ -29,7 +29,8 @@ LAYERS = (
     ("_problem",),
     ("_smoothing",),
     ("_baselines", "_design", "_datafits", "_penalties", "_result", "penalties"),
-    ("_threads", "_blas"),
+    ("_saved",),
+    ("_threads", "_blas", "_files"),
     ("_kernels",),
 )
 HEIGHT = {name: -line for line, names in enumerate(LAYERS) for name in names}
