@@ -52,7 +52,8 @@ example:
   l1fast solve words.npz --lam-ratio 0.05 --top 5 --out coefficients.csv
 
 The objective is 1/2 ||y - Xw - b||^2 + lam ||w||_1 + l2/2 ||w||^2. The gap is divided by the objective of the best
-constant, so tol has no unit. l1fast.Result.load reads .npz output. Exit codes: 0 solved to tol, 1 not to tol, 2 wrong usage or input, 130 interrupted."""
+constant, so tol has no unit. l1fast.Result.load reads .npz output. Exit codes: 0 solved to tol, 1 not to tol, 2 wrong
+usage or input, 130 interrupted."""
 PATH_EXAMPLE = """\
 example:
   l1fast path words.npz --n-lams 50 --lam-ratio 0.01 --out coefficients.npz
