@@ -60,6 +60,7 @@ __all__ = [
 BLOCK = 1 << 20  # bytes of text parsed at a time
 HEAD = 1 << 16  # bytes a format is recognised by
 HEAD_LINES = 100  # lines a text format is recognised by
+ITEM = np.dtype(np.float64).itemsize
 EXACT = 2.0**53  # integers below this are exact in float64
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -165,6 +166,7 @@ def read(
     else:
         y_path = path
     n, p = X.shape
+    _check_length(path, p)
     if y.shape != (n,):
         raise FileError(f"{y_path}: y has shape {y.shape}, X has {count(n, 'row')}; they must agree")
     if names is not None and len(names) != p:
@@ -192,6 +194,7 @@ def read_target(path: str | os.PathLike[str]) -> NDArray[Any]:
             values = _read_npy(path)
         elif kind == "mtx":
             values = _read_matrix_market(path)
+            _check_length(path, max(values.shape))
         else:
             values = _read_numbers(path)[1]
         if math.prod(values.shape) != max(values.shape, default=0):
@@ -246,6 +249,19 @@ def write_path(result: PathResult, path: str | os.PathLike[str], feature_names: 
 def write_json(report: dict[str, Any], path: str | os.PathLike[str]) -> None:
     """Write one JSON object; the file appears whole or not at all."""
     write_whole(path, lambda stream: _write_object(report, stream))
+
+
+def _check_length(path: Path, size: int) -> None:
+    """Raise if a vector of that length, of which every use of X needs some, is more than all memory of this machine."""
+    try:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return
+    if ITEM * size > memory > 0:
+        raise FileError(
+            f"{path}: announces a side of {size:,}, and a vector of that length is more than the {memory:,} bytes of "
+            "this machine; it is damaged, or leave out columns without entries"
+        )
 
 
 def result_as_dict(result: Result, feature_names: list[str] | None = None) -> dict[str, Any]:
@@ -397,17 +413,28 @@ def _recognise(path: Path) -> str:
 
 def _blocks(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     r"""Blocks of whole lines, each with the number of its first line; every line ends in \n, whatever it ended in."""
-    rest, line = stream.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK), 1
-    while chunk := stream.read(BLOCK):
-        chunk, rest = rest + chunk, b""
+    start, parts, line = stream.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK), list[bytes](), 1
+    while chunk := start + stream.read(BLOCK):
+        start = b""
         while chunk.endswith(b"\r") and (following := stream.read(1)):  # \r\n must not be parted
             chunk += following
         whole, newline, rest = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n").rpartition(b"\n")
         if newline:
-            yield line, whole + newline
+            yield line, b"".join((*parts, whole, newline))
             line += whole.count(b"\n") + 1
-    if rest:
-        yield line, rest.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + b"\n"
+            parts = []
+        parts.append(rest)  # joined once, however long a line is
+    if any(parts):
+        yield line, b"".join(parts) + b"\n"
+
+
+def _words(block: bytes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where every word of whole lines starts, and how many there are on each line."""
+    characters = np.frombuffer(block, dtype=np.uint8)
+    word = characters > ord(" ")
+    word[1:] &= characters[:-1] <= ord(" ")
+    starts = np.flatnonzero(word)
+    return starts, np.diff(np.searchsorted(starts, np.flatnonzero(characters == ord("\n"))), prepend=0)
 
 
 # ---------------------------------------------------------------- NumPy files
@@ -481,51 +508,166 @@ def _read_names(archive: Archive) -> list[str]:
 
 
 def _read_matrix_market(path: Path) -> Any:
-    import inspect
+    """Real entries of a matrix, by coordinates or as a dense array; a dense one in Fortran order.
 
-    import scipy.io
-
-    # SciPy 1.18 wants to be told which class to make; before 1.15 it has no such argument.
-    chosen = {"spmatrix": False} if "spmatrix" in inspect.signature(scipy.io.mmread).parameters else {}
+    Source: Boisvert, Pozo and Remington, The Matrix Market exchange formats (NIST IR 5935, 1996). `scipy.io.mmread` is
+    not used: it ends the process on some malformed files.
+    """
+    kind: _MarketKind | None = None
+    sizes: list[int] = []
+    values = array("d")
     with _open(path) as stream:
-        _check_matrix_market_size(stream, path)
-        stream.seek(0)
-        X = scipy.io.mmread(stream, **chosen)
-    if sp.issparse(X):
-        X = sp.coo_array(X)  # checks every coordinate
-        X.data = numbers(X.data, str(path))
-        return X
-    return np.asfortranarray(numbers(np.asarray(X), str(path)))
+        held = path.stat().st_size * (1 if isinstance(stream, io.BufferedReader) else DEFLATE_RATIO)
+        for number, block in _blocks(stream):
+            while block and not sizes:
+                line, _, block = block.partition(b"\n")
+                if kind is None:
+                    kind = _market_kind(line.decode("latin-1"), path)
+                elif line.strip() and not line.startswith(b"%"):
+                    sizes = _market_sizes(number, line.decode("latin-1"), kind, held, path)
+                number += 1
+            if block and kind is not None:
+                values.frombytes(_market_entries(block, number, kind, sizes, len(values) // kind.width, path).tobytes())
+    if kind is None or not sizes:
+        raise FileError(f"{path}: ends before the line with the sizes; it is truncated, write or download it again")
+    entries = np.array(values).reshape(-1, kind.width)
+    expected = kind.n_entries(sizes)
+    if len(entries) != expected:
+        raise FileError(
+            f"{path}: holds {count(len(entries), 'value')}, {expected:,} are announced; it is truncated or damaged, "
+            "write or download it again"
+        )
+    return kind.dense(entries[:, 0], sizes) if kind.form == "array" else kind.sparse(entries, sizes, path)
 
 
-def _check_matrix_market_size(stream: IO[bytes], path: Path) -> None:
-    """The size line must not announce more entries than the bytes of the file can hold."""
-    banner = stream.readline(HEAD).lower().split()
-    number = 1
-    line = b"%"
-    while line.startswith(b"%") or (line and not line.strip()):
-        line = stream.readline(HEAD)
-        number += 1
-    try:
-        sizes = [int(field) for field in line.split()]
-    except ValueError:
-        sizes = []
-    coordinate = b"coordinate" in banner
-    if len(sizes) != (3 if coordinate else 2) or min(sizes) < 0:
+@dataclass(frozen=True)
+class _MarketKind:
+    """What the first line of a Matrix Market file says."""
+
+    form: str
+    field: str
+    symmetry: str
+
+    @property
+    def width(self) -> int:
+        """Numbers on a line of the body."""
+        return (self.form == "coordinate") * 2 + (self.field != "pattern")
+
+    @property
+    def mirror(self) -> float:
+        """What the other triangle is multiplied by; 0 without one."""
+        return {"general": 0.0, "skew-symmetric": -1.0}.get(self.symmetry, 1.0)
+
+    def n_entries(self, sizes: list[int]) -> int:
+        """Lines of the body: of symmetric arrays the lower triangle alone, of skew-symmetric ones without diagonal."""
+        if self.form == "coordinate":
+            return sizes[2]
+        n = sizes[0]
+        return {"general": n * sizes[1], "skew-symmetric": n * (n - 1) // 2}.get(self.symmetry, n * (n + 1) // 2)
+
+    def dense(self, values: NDArray[np.float64], sizes: list[int]) -> NDArray[np.float64]:
+        """The array whose columns are listed one after the other."""
+        if not self.mirror:
+            return values.reshape((sizes[0], sizes[1]), order="F")
+        n, found = sizes[0], np.zeros((sizes[0], sizes[0]), order="F")
+        columns, rows = np.triu_indices(n, 1 if self.mirror < 0.0 else 0)
+        found[columns, rows] = self.mirror * values
+        found[rows, columns] = values
+        return found
+
+    def sparse(self, entries: NDArray[np.float64], sizes: list[int], path: Path) -> Any:
+        """The matrix of the coordinates; duplicates add up."""
+        rows, columns = (entries[:, axis].astype(np.int64) - 1 for axis in (0, 1))
+        values = np.ones(len(entries)) if self.field == "pattern" else entries[:, 2]
+        if self.mirror:
+            off = rows != columns
+            if self.mirror < 0.0 and values[~off].any():
+                raise FileError(f"{path}: is said to be skew-symmetric, but its diagonal is not 0; correct it")
+            values = np.concatenate([values, self.mirror * values[off]])
+            rows, columns = np.concatenate([rows, columns[off]]), np.concatenate([columns, rows[off]])
+        return sp.coo_array((values, (rows, columns)), shape=(sizes[0], sizes[1]))
+
+
+def _market_kind(line: str, path: Path) -> _MarketKind:
+    words = line.lower().split()
+    choices = (
+        ("%%matrixmarket",),
+        ("matrix",),
+        ("coordinate", "array"),
+        ("real", "double", "integer", "pattern"),
+        ("general", "symmetric", "skew-symmetric", "hermitian"),
+    )
+    wrong = [word for word, known in zip(words, choices, strict=False) if word not in known]
+    if wrong or len(words) != len(choices) or words[2:4] == ["array", "pattern"]:
+        raise FileError(
+            f"{path}: line 1: {line[:80]!r} is no matrix of real numbers"
+            + (f" ({wrong[0][:20]!r} is not known here)" if wrong else "")
+            + "; it must be such as '%%MatrixMarket matrix coordinate real general'"
+        )
+    return _MarketKind(*words[2:])
+
+
+def _market_sizes(number: int, line: str, kind: _MarketKind, held: int, path: Path) -> list[int]:
+    """The sizes, which must not announce more entries than the bytes of the file can hold."""
+    words = line.split()
+    sizes = [int(word) for word in words if re.fullmatch("[0-9]{1,18}", word, re.ASCII)]
+    if not len(words) == len(sizes) == (3 if kind.form == "coordinate" else 2):
         raise FileError(f"{path}: line {number} must hold the sizes, it is {line[:40]!r}; write or download it again")
-    if coordinate:
-        entries = sizes[2]
-    elif b"general" in banner:
-        entries = sizes[0] * sizes[1]
-    else:  # symmetric, hermitian or skew-symmetric: one triangle
-        entries = sizes[0] * (sizes[1] - 1) // 2
-    shortest = len(b"1 1\n") if coordinate else len(b"1\n")
-    held = path.stat().st_size * (1 if isinstance(stream, io.BufferedReader) else DEFLATE_RATIO)
+    if kind.mirror and sizes[0] != sizes[1]:
+        raise FileError(f"{path}: line {number}: a {kind.symmetry} matrix is square, not {sizes[0]:,} x {sizes[1]:,}")
+    entries, shortest = kind.n_entries(sizes), 2 * kind.width  # a digit and a mark behind it
     if shortest * entries > held + shortest:  # the last line may lack its end
         raise FileError(
             f"{path}: line {number} announces {count(entries, 'value')}, more than the file can hold; "
             "it is truncated or damaged, write or download it again"
         )
+    return sizes
+
+
+def _market_entries(
+    block: bytes, first_line: int, kind: _MarketKind, sizes: list[int], before: int, path: Path
+) -> NDArray[np.float64]:
+    """The numbers of some lines of the body, `before` others having been read; indices are within the sizes."""
+    if b"%" in block:
+        block = re.sub(rb"(?m)^%.*$", b"", block)
+    starts, per_line = _words(block)
+    fields, lines = block.split(), np.flatnonzero(per_line)
+    surplus = before + len(lines) - kind.n_entries(sizes)
+    if surplus > 0:
+        number = first_line + lines[-surplus]
+        raise FileError(f"{path}: line {number}: more values than the {kind.n_entries(sizes):,} announced; correct it")
+    regular = b"_" not in block and len(fields) == len(starts) and bool((per_line[lines] == kind.width).all())
+    if regular:
+        try:
+            entries = np.fromiter(map(float, fields), dtype=np.float64, count=len(fields)).reshape(-1, kind.width)
+            regular = bool(np.isfinite(entries).all())
+        except ValueError:
+            regular = False
+    if regular and kind.form == "coordinate":
+        index = entries[:, :2]
+        regular = bool(((index >= 1) & (index <= sizes[:2]) & (index == np.floor(index))).all())
+    if not regular:
+        for number, line in enumerate(block.decode("latin-1").split("\n"), first_line):
+            if line.strip() and (problem := _market_problem(line.split(), kind, sizes)):
+                raise FileError(f"{path}: line {number}: {problem}")
+        raise FileError(
+            f"{path}: lines {first_line} to {first_line + len(per_line) - 1} are not all numbers; correct them"
+        )
+    return entries
+
+
+def _market_problem(words: list[str], kind: _MarketKind, sizes: list[int]) -> str:
+    """What is wrong with one line of the body, or an empty string."""
+    if len(words) != kind.width:
+        return f"{count(len(words), 'number')} where {kind.width} must stand; correct it"
+    for word in words:
+        if not _is_number(word):
+            return f"{word[:40]!r} is not a finite number; correct it"
+    if kind.form == "coordinate":
+        for name, word, size in zip(("row", "column"), words, sizes, strict=False):
+            if not (1 <= float(word) <= size and float(word) == math.floor(float(word))):
+                return f"{name} {word[:40]} is not one of 1 to {size:,}; correct it"
+    return ""
 
 
 # ---------------------------------------------------------------- svmlight
@@ -575,10 +717,7 @@ def _parse_svmlight(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
     """Labels, column indices, values and entries per line of whole lines; ValueError if any line is malformed."""
     characters = np.frombuffer(block, dtype=np.uint8)
-    word = characters > ord(" ")
-    word[1:] &= characters[:-1] <= ord(" ")
-    starts = np.flatnonzero(word)
-    per_line = np.diff(np.searchsorted(starts, np.flatnonzero(characters == ord("\n"))), prepend=0)
+    starts, per_line = _words(block)
     per_line = per_line[per_line > 0]  # a blank line is no sample
     is_pair = np.ones(len(starts), dtype=bool)
     is_pair[np.cumsum(per_line) - per_line] = False

@@ -287,7 +287,7 @@ def lasso_path(gram, moments):
     """The knots of the Lasso path from lam_max to 0: (lam, w there, the move made: j joins, ~j leaves).
 
     Between knots w moves along inv(X_A'X_A) sign_A as lam falls (Osborne, Presnell and Turlach, IMA Journal of
-    Numerical Analysis 2000; Efron, Hastie, Johnstone and Tibshirani, Ann. Statist. 2004). In longdouble; no ties are expected.
+    Numerical Analysis 2000; Efron, Hastie, Johnstone and Tibshirani, Ann. Statist. 2004). No ties are expected.
     """
     p = len(moments)
     w, active = np.zeros(p, np.longdouble), [int(np.abs(moments).argmax())]
