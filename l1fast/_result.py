@@ -9,10 +9,14 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from l1fast import _saved
+from l1fast._files import check_output, write_whole
 
 __all__ = ["ConvergenceWarning", "History", "PathResult", "PathState", "Result", "State", "Status"]
 
@@ -96,6 +100,10 @@ class History:
     support_size: NDArray[np.int64]
     passes: NDArray[np.float64]
 
+    _shapes: ClassVar[dict[str, tuple[str, ...]]] = dict.fromkeys(
+        ("iteration", "seconds", "objective", "dual_gap", "support_size", "passes"), ("n_checks",)
+    )
+
     @classmethod
     def of(cls, states: list[State]) -> History:
         """Collect the states of the checks, column by column."""
@@ -178,6 +186,12 @@ class Result:
     conversion: str = ""
     history: History | None = None
     iterates: NDArray[np.float64] | None = field(default=None, repr=False)
+
+    _shapes: ClassVar[dict[str, tuple[str, ...]]] = {
+        "coef": ("n_features",),
+        "dual": ("n_samples",),
+        "iterates": ("n_iterates", "n_features"),
+    }
 
     @property
     def converged(self) -> bool:
@@ -293,6 +307,12 @@ class PathResult:
     tol: float
     conversion: str = ""
 
+    _shapes: ClassVar[dict[str, tuple[str, ...]]] = {
+        "coefs": ("n_features", "n_lams"),
+        **dict.fromkeys(("lams", "intercepts", "objectives", "dual_gaps", "violations"), ("n_lams",)),
+        **dict.fromkeys(("deviance_explained", "seconds", "n_iter"), ("n_lams",)),
+    }
+
     def __len__(self) -> int:
         return len(self.lams)
 
@@ -323,6 +343,39 @@ class PathResult:
         part = slice(self.coefs.indptr[k], self.coefs.indptr[k + 1])
         dense[self.coefs.indices[part]] = self.coefs.data[part]
         return dense
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to an .npz file from which `load` makes the same again, bit for bit.
+
+        Parameters
+        ----------
+        path : str or path
+            Ends in .npz. A file that is there is replaced once the new one is whole.
+
+        Raises
+        ------
+        l1fast.io.FileError
+            A ValueError: the file cannot be written; the message names it and says why.
+
+        Notes
+        -----
+        ``numpy.load(path)`` shows the numbers and arrays under the names of the attributes and, under "about", the
+        text as JSON. ``scipy.sparse.load_npz(path)`` reads the coefficients. Nothing is pickled.
+        """
+        check_output(path, (".npz",))
+        write_whole(path, lambda stream: _saved.save(self, stream))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote; nothing is unpickled.
+
+        Raises
+        ------
+        l1fast.io.FileError
+            A ValueError: the file is missing, damaged, holds something else or was written in a layout that a newer
+            l1fast introduced. The message names it and says what is wrong.
+        """
+        return _saved.load(cls, Path(path))
 
     def __repr__(self) -> str:
         rows = [("status", f"{self.status.name.lower()}: {self.status.value}")]

@@ -51,13 +51,14 @@ example:
   l1fast solve words.npz --lam-ratio 0.05 --top 5 --out coefficients.csv
 
 The objective is 1/2 ||y - Xw - b||^2 + lam ||w||_1 + l2/2 ||w||^2. The gap is divided by the objective of the best
-constant, so tol has no unit. Exit codes: 0 solved to tol, 1 not to tol, 2 wrong usage or input, 130 interrupted."""
+constant, so tol has no unit. l1fast.Result.load reads .npz output. Exit codes: 0 solved to tol, 1 not to tol, 2 wrong
+usage or input, 130 interrupted."""
 PATH_EXAMPLE = """\
 example:
   l1fast path words.npz --n-lams 50 --lam-ratio 0.01 --out coefficients.npz
 
 The strengths fall from lam_max, evenly spaced in the logarithm. explained is 1 - loss / loss of the best constant.
-scipy.sparse.load_npz reads the coefficients, one column a strength; numpy.load has the rest. Exit codes as of solve."""
+l1fast.PathResult.load reads the .npz file; scipy.sparse.load_npz its coefficients alone. Exit codes as of solve."""
 COMPARE_EXAMPLE = """\
 examples:
   l1fast compare words.npz --lam-ratio 0.05 --solvers cd,fista,ista

@@ -182,7 +182,7 @@ def test_output_files(problem, tmp_path, capsys, suffix):
     coef = np.zeros(20)
     if suffix == "npz":
         with np.load(out) as found:
-            coef[found["index"]] = found["value"]
+            coef = found["coef"]
     elif suffix == "csv":
         for name, value in re.findall(r'^"?([^,"]+)"?,(.*)$', out.read_text(encoding="utf-8"), re.MULTILINE)[1:]:
             coef[NAMES.index(name)] = float(value)
@@ -287,9 +287,9 @@ def test_path_files(problem, tmp_path, capsys, suffix):
             np.testing.assert_allclose(arrays["intercepts"], expected.intercepts, atol=1e-4)
             np.testing.assert_allclose(arrays["objectives"], expected.objectives)
             assert arrays["dual_gaps"].max() <= 1e-9
-            assert arrays["status"] == "converged"
+            assert json.loads(arrays["about"].item())["status"] == "converged"
             assert bytes(arrays["feature_names"]).decode().split("\n") == NAMES
-            assert set(arrays) > {"violations", "deviance_explained", "seconds", "n_iter", "solver", "tol"}
+            assert set(arrays) > {"violations", "deviance_explained", "seconds", "n_iter", "tol", "about"}
     else:
         found = json.loads(out.read_text(encoding="utf-8"), parse_constant=pytest.fail)
         assert (found["status"], found["n_features"], found["tol"]) == ("converged", 20, 1e-9)
