@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -60,6 +60,13 @@ class TaskResult(Result):
     """
 
     intercept: NDArray[np.float64]  # type: ignore[assignment]
+
+    _shapes: ClassVar[dict[str, tuple[str, ...]]] = {
+        "coef": ("n_features", "n_tasks"),
+        "intercept": ("n_tasks",),
+        "dual": ("n_samples", "n_tasks"),
+        "iterates": ("n_iterates", "n_features", "n_tasks"),
+    }
 
     @property
     def support(self) -> NDArray[np.intp]:

@@ -32,7 +32,8 @@ LAYERS = (
     ("_problem",),
     ("_smoothing",),
     ("_baselines", "_design", "_datafits", "_penalties", "_result", "penalties"),
-    ("_threads", "_blas", "_progress", "_figures", "_artists"),
+    ("_saved",),
+    ("_threads", "_blas", "_files", "_progress", "_figures", "_artists"),
     ("_kernels",),
 )
 HEIGHT = {name: -line for line, names in enumerate(LAYERS) for name in names}

@@ -443,3 +443,16 @@ def test_block_newton_solves_the_smooth_part():
     np.testing.assert_allclose(w.T, best.coef, atol=1e-6)
     np.testing.assert_allclose(g.T, X.T @ (X @ w.T - Y), atol=1e-8)
     np.testing.assert_allclose(loss, ((X @ w.T - Y) ** 2).sum() / 2, rtol=1e-10)
+
+
+def test_an_answer_is_saved_and_loaded(tmp_path):
+    rng = np.random.default_rng(0)
+    result = l1fast.solve_tasks(
+        rng.standard_normal((30, 8)), rng.standard_normal((30, 3)), 5.0, fit_intercept=True, tol=1e-9
+    )
+    result.save(tmp_path / "answer.npz")
+    loaded = l1fast.TaskResult.load(tmp_path / "answer.npz")
+    for name in ("coef", "intercept", "dual", "objective", "dual_gap", "status", "reason"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(result, name))
+    with pytest.raises(ValueError, match="TaskResult"):
+        l1fast.Result.load(tmp_path / "answer.npz")

@@ -315,7 +315,7 @@ class CrossValidated(LinearRegressor):
 
     def _settle_errors(self, errors: Errors, ratios: list[float], alphas: list[Any]) -> int:
         """Set what the errors say: the scores kept, alpha_ and l1_ratio_; return the index of the l1_ratio."""
-        done: NDArray[np.bool_] = ~np.isnan(errors).any(axis=2)
+        done: NDArray[np.bool_] = np.asarray(~np.isnan(errors).any(axis=2))
         if not done.any():
             raise ValueError(
                 f"time_limit={self.time_limit!r} passed, or the callback stopped, before one alpha was done on all "
