@@ -90,7 +90,7 @@ class Draw(NamedTuple):
 
 
 @documented
-class StabilitySelection(SelectorMixin, BaseEstimator):  # type: ignore[misc]
+class StabilitySelection(SelectorMixin, BaseEstimator):
     """Select the features that the Lasso selects on most of many random halves of the data.
 
     Pi_j(alpha) = share of subsamples with w_j(alpha) != 0;   selected: max over alpha in A of Pi_j(alpha) >= threshold
