@@ -75,13 +75,14 @@ def passed(deadline: float | None) -> bool:
 
 
 def at(found: FoundPath, k: int) -> Found:
-    """One of the solutions of a path."""
+    """One of the solutions of a path; n_iter counts the steps of the path to it, and the look at its start as one."""
+    steps = int(found.n_iter[: range(len(found.alphas))[k] + 1].sum())
     return Found(
         coef=found.coefs[:, k],
         intercept=float(found.intercepts[k]),
         dual_gap=float(found.dual_gaps[k]),
         relative_gap=float(found.relative_gaps[k]),
-        n_iter=int(found.n_iter[k]),
+        n_iter=max(1, steps),
         status=found.status,
     )
 
