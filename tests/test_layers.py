@@ -124,6 +124,23 @@ def test_import_is_cheap():
     assert run.stdout.split() == []
 
 
+def test_estimators_without_scikit_learn():
+    """The package works without it, and says what to install when an estimator is asked for."""
+    code = """if True:
+        import sys
+        sys.modules["sklearn"] = None
+        import l1fast
+        assert "Lasso" in dir(l1fast)
+        try:
+            l1fast.Lasso
+        except ImportError as error:
+            assert "l1fast[sklearn]" in str(error), error
+        else:
+            raise AssertionError("no error")
+    """
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, timeout=60)
+
+
 def test_public_names_exist():
     code = "import l1fast; assert l1fast.__all__; [getattr(l1fast, name) for name in l1fast.__all__]"
     subprocess.run([sys.executable, "-P", "-W", "error", "-c", code], check=True, timeout=60)
