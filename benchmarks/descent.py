@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 import time
 import warnings
 from collections.abc import Callable
@@ -111,7 +112,11 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|---|---|---|---|")
     for name in args.problems:
-        problem = problems.load(name)
+        try:
+            problem = problems.load(name)
+        except problems.Missing as error:
+            print(f"{name}: left out, {error}", file=sys.stderr)
+            continue
         lam = RATIO * problem.lam_max()
         plain, ordered, twin = fused(problem, lam)
         cells = [f"{1e3 * plain:.3g} ms", f"{1e3 * ordered:.3g} ms", f"{1e3 * twin:.3g} ms"]

@@ -80,14 +80,20 @@ __all__ = [
 
 
 ESTIMATORS = (
+    "AdaptiveLasso",
+    "AdaptiveLassoCV",
     "ElasticNet",
     "ElasticNetCV",
     "Lasso",
     "LassoCV",
+    "LassoIC",
     "MultiTaskElasticNet",
     "MultiTaskElasticNetCV",
     "MultiTaskLasso",
     "MultiTaskLassoCV",
+    "RelaxedLasso",
+    "RelaxedLassoCV",
+    "StabilitySelection",
     "enet_path",
     "lasso_path",
 )

@@ -28,7 +28,17 @@ from l1fast._monitor import Carry, Monitor, Solver
 from l1fast._path import Walk, compressible, descend_compressed
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Problem
-from l1fast._result import CrossValidation, CVCallback, CVState, PathResult, Result, Status, announce
+from l1fast._result import (
+    CrossValidation,
+    CVCallback,
+    CVState,
+    PathCallback,
+    PathResult,
+    PathState,
+    Result,
+    Status,
+    announce,
+)
 from l1fast._solve import (
     CURES,
     MOST_ITERATIONS,
@@ -271,14 +281,13 @@ class Crew:
                     one.cancel()
                 raise
 
-    def report(self, state: CVState) -> None:
-        """Tell the caller; one thread at a time."""
-        if self.on_progress is None:
-            return
+    def report(self, state: CVState) -> bool:
+        """Tell the caller, one thread at a time; True to stop."""
         with self.lock:
-            if not self.stop.is_set() and self.on_progress(state):
+            if self.on_progress is not None and not self.stop.is_set() and self.on_progress(state):
                 self.asked_to_stop = True
                 self.stop.set()
+        return self.stop.is_set()
 
 
 @dataclass
@@ -346,17 +355,8 @@ class Run:
                 walk.compressed = walk.carry.working = adopted
             elif carried is not None:
                 walk.carry.working = carried
-            for index, (lam, l2) in enumerate(zip(share * lams, share * l2s, strict=True)):
-                status = walk.step(float(lam), float(l2), last=False)
-                made.status = status if made.status is Status.CONVERGED else made.status
-                done = walk.found[-1]
-                gap = done.certificate.gap / problem.scale
-                state = CVState(
-                    k, len(self.problems), row, len(grid), index, len(lams), float(lams[index]), gap, done.seconds
-                )
-                self.crew.report(state)
-                if walk.monitor().out_of_time():
-                    break
+            status = walk.through(share * lams, share * l2s, self._teller(k, row, grid), certify_last=False)
+            made.status = status if made.status is Status.CONVERGED else made.status
             carried = walk.carry.working
             path = walk.result(share * lams, made.status, "")
             made.paths.append(path)
@@ -365,6 +365,18 @@ class Run:
                 made.status = Status.TIME_LIMIT
                 break
         return made
+
+    def _teller(self, k: int, row: int, grid: list[tuple[Vector, Vector]]) -> PathCallback | None:
+        """What tells the caller of each strength done."""
+        if self.crew.on_progress is None:
+            return None
+
+        def tell(state: PathState) -> object:
+            lam, where = float(grid[row][0][state.index]), (k, len(self.problems), row, len(grid))
+            told = CVState(*where, state.index, state.n_lams, lam, state.dual_gap, state.seconds)
+            return self.crew.report(told)
+
+        return tell
 
     def _errors(
         self,

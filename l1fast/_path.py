@@ -150,7 +150,7 @@ def path(
         walk.compress()
     if walk.compressed is not None:
         reason += "; compressed to the Gram matrix of all columns"
-    status = walk.through(asked, ridge, on_progress)
+    status = walk.through(asked, ridge[0] + ridge[1] * asked, on_progress)
     result = walk.result(asked, status, reason)
     if not result.converged:
         announce(path_advice(result, len(asked)), stacklevel=3)
@@ -277,33 +277,6 @@ class Walk:
         )
         return monitor.status
 
-    def through(self, asked: Vector, ridge: tuple[float, float], on_progress: PathCallback | None) -> Status:
-        """Solve at every lam asked for, with l2 = ridge[0] + ridge[1] lam.
-
-        CONVERGED, or the first reason why not all are solved to tol.
-        """
-        status = Status.CONVERGED
-        for k, lam in enumerate(map(float, asked)):
-            last = k == len(asked) - 1
-            outcome = self.step(lam, ridge[0] + ridge[1] * lam, last)
-            status = outcome if status is Status.CONVERGED else status
-            done = self.found[-1]
-            gap = done.certificate.gap / self.problem.scale
-            if on_progress is not None and on_progress(
-                PathState(k, len(asked), lam, done.seconds, gap, len(done.support))
-            ):
-                status = status if last else Status.INTERRUPTED
-                break
-            if outcome is Status.TIME_LIMIT or (not last and self.monitor().out_of_time()):
-                status = Status.TIME_LIMIT
-                break
-        return status
-
-    def solve(self, problem: Problem, start: Vector, monitor: Monitor) -> tuple[Outcome, Certificate]:
-        """One strength, to a certificate made from X."""
-        start = self.look_ahead(problem, start, monitor.target)
-        return run_certified(self.algorithm, problem, start, self.max_iter, monitor, self.carry)[:2]
-
     def look_ahead(self, problem: Problem, start: Vector, target: float) -> Vector:
         """Where the line through the last two solutions leads, if F is lower there than at the last one: a start.
 
@@ -327,6 +300,35 @@ class Walk:
             return start
         self.carry.ahead = Point(w, q, g, loss)
         return w
+
+    def through(
+        self, asked: Vector, l2s: Vector, on_progress: PathCallback | None, certify_last: bool = True
+    ) -> Status:
+        """Solve at every strength asked for; CONVERGED, or the first reason why not all are solved to tol.
+
+        certify_last : make the last certificate from X, where a Gram matrix of all columns serves for the others.
+        """
+        status = Status.CONVERGED
+        for k, (lam, l2) in enumerate(zip(asked.tolist(), l2s.tolist(), strict=True)):
+            last = k == len(asked) - 1
+            outcome = self.step(lam, l2, last and certify_last)
+            status = outcome if status is Status.CONVERGED else status
+            done = self.found[-1]
+            gap = done.certificate.gap / self.problem.scale
+            if on_progress is not None and on_progress(
+                PathState(k, len(asked), lam, done.seconds, gap, len(done.support))
+            ):
+                status = status if last else Status.INTERRUPTED
+                break
+            if outcome is Status.TIME_LIMIT or (not last and self.monitor().out_of_time()):
+                status = Status.TIME_LIMIT
+                break
+        return status
+
+    def solve(self, problem: Problem, start: Vector, monitor: Monitor) -> tuple[Outcome, Certificate]:
+        """One strength, to a certificate made from X."""
+        start = self.look_ahead(problem, start, monitor.target)
+        return run_certified(self.algorithm, problem, start, self.max_iter, monitor, self.carry)[:2]
 
     def screen(self, lam: float) -> None:
         """Add the columns that the sequential strong rule cannot leave out: |c_j| >= v_j (2 lam - last lam).

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import enum
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from html import escape
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from l1fast import _saved
+from l1fast._files import check_output, write_whole
 
 __all__ = ["ConvergenceWarning", "History", "PathResult", "PathState", "Result", "State", "Status"]
 
@@ -95,6 +100,10 @@ class History:
     dual_gap: NDArray[np.float64]
     support_size: NDArray[np.int64]
     passes: NDArray[np.float64]
+
+    _shapes: ClassVar[dict[str, tuple[str, ...]]] = dict.fromkeys(
+        ("iteration", "seconds", "objective", "dual_gap", "support_size", "passes"), ("n_checks",)
+    )
 
     @classmethod
     def of(cls, states: list[State]) -> History:
@@ -179,6 +188,12 @@ class Result:
     history: History | None = None
     iterates: NDArray[np.float64] | None = field(default=None, repr=False)
 
+    _shapes: ClassVar[dict[str, tuple[str, ...]]] = {
+        "coef": ("n_features",),
+        "dual": ("n_samples",),
+        "iterates": ("n_iterates", "n_features"),
+    }
+
     @property
     def converged(self) -> bool:
         """Whether the certified gap is at most tol."""
@@ -189,6 +204,52 @@ class Result:
         """Indices of the non-zero coefficients, ascending."""
         return np.flatnonzero(self.coef)
 
+    def _intercept_text(self) -> str:
+        return f"{self.intercept:.6g}"
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to an .npz file from which `load` makes the same again, bit for bit.
+
+        Parameters
+        ----------
+        path : str or path
+            Ends in .npz. A file that is there is replaced once the new one is whole.
+
+        Raises
+        ------
+        l1fast.io.FileError
+            A ValueError: the file cannot be written; the message names it and says why.
+
+        Notes
+        -----
+        ``numpy.load(path)`` shows the numbers and arrays under the names of the attributes and, under "about", the
+        text as JSON. Nothing is pickled.
+
+        Examples
+        --------
+        >>> import pathlib, tempfile, l1fast
+        >>> result = l1fast.solve([[1.0, 0.0], [0.0, 2.0]], [3.0, 1.0], lam=0.5)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "result.npz")
+        ...     result.save(path)
+        ...     l1fast.Result.load(path).coef
+        array([2.5  , 0.375])
+        """
+        check_output(path, (".npz",))
+        write_whole(path, lambda stream: _saved.save(self, stream))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote; nothing is unpickled.
+
+        Raises
+        ------
+        l1fast.io.FileError
+            A ValueError: the file is missing, damaged, holds something else or was written in a layout that a newer
+            l1fast introduced. The message names it and says what is wrong.
+        """
+        return _saved.load(cls, Path(path))
+
     def _rows(self) -> list[tuple[str, str]]:
         """The lines of the printed forms."""
         passes = rounded(self.n_passes)
@@ -198,7 +259,7 @@ class Result:
             ("objective", f"{self.objective:.9g}"),
             ("dual_gap", f"{self.dual_gap:.2e} (tol {self.tol:.0e})"),
             ("support", f"{len(self.support)} of {len(self.coef)} features"),
-            ("intercept", f"{self.intercept:.6g}"),
+            ("intercept", self._intercept_text()),
             ("solver", f"{self.solver}, {self.n_iter} iterations, {self.n_epochs} epochs, {passes} passes"),
             ("reason", self.reason),
             ("seconds", f"{self.seconds:.3g}"),
@@ -208,7 +269,7 @@ class Result:
         return rows
 
     def __repr__(self) -> str:
-        return "\n".join(["Result", *(f"  {name:<11}{text}" for name, text in self._rows())])
+        return "\n".join([type(self).__name__, *(f"  {name:<11}{text}" for name, text in self._rows())])
 
     def _repr_html_(self) -> str:
         lines = "".join(
@@ -290,6 +351,12 @@ class PathResult:
     tol: float
     conversion: str = ""
 
+    _shapes: ClassVar[dict[str, tuple[str, ...]]] = {
+        "coefs": ("n_features", "n_lams"),
+        **dict.fromkeys(("lams", "intercepts", "objectives", "dual_gaps", "violations"), ("n_lams",)),
+        **dict.fromkeys(("deviance_explained", "seconds", "n_iter"), ("n_lams",)),
+    }
+
     def __len__(self) -> int:
         return len(self.lams)
 
@@ -320,6 +387,39 @@ class PathResult:
         part = slice(self.coefs.indptr[k], self.coefs.indptr[k + 1])
         dense[self.coefs.indices[part]] = self.coefs.data[part]
         return dense
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it to an .npz file from which `load` makes the same again, bit for bit.
+
+        Parameters
+        ----------
+        path : str or path
+            Ends in .npz. A file that is there is replaced once the new one is whole.
+
+        Raises
+        ------
+        l1fast.io.FileError
+            A ValueError: the file cannot be written; the message names it and says why.
+
+        Notes
+        -----
+        ``numpy.load(path)`` shows the numbers and arrays under the names of the attributes and, under "about", the
+        text as JSON. ``scipy.sparse.load_npz(path)`` reads the coefficients. Nothing is pickled.
+        """
+        check_output(path, (".npz",))
+        write_whole(path, lambda stream: _saved.save(self, stream))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote; nothing is unpickled.
+
+        Raises
+        ------
+        l1fast.io.FileError
+            A ValueError: the file is missing, damaged, holds something else or was written in a layout that a newer
+            l1fast introduced. The message names it and says what is wrong.
+        """
+        return _saved.load(cls, Path(path))
 
     def __repr__(self) -> str:
         rows = [("status", f"{self.status.name.lower()}: {self.status.value}")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 from l1fast._descent import HuberDescent, Subgradient
 from l1fast._homotopy import Homotopy
 from l1fast._irls import IRLS
@@ -24,8 +26,10 @@ def named(solver: object) -> tuple[Solver, str]:
         return SOLVERS[solver](), "asked for by name"
     if isinstance(solver, KINDS):
         return solver, "given as a settings object"
+    near = difflib.get_close_matches(solver, SOLVERS, n=1) if isinstance(solver, str) else []
+    hint = f"did you mean {near[0]!r}? Choose" if near else "choose"
     known = ", ".join(["'auto'", *(repr(name) for name in SOLVERS)])
-    raise ValueError(f"solver is {solver!r}; choose one of {known}, or an object such as l1fast.FISTA()")
+    raise ValueError(f"solver is {solver!r}; {hint} one of {known}, or an object such as l1fast.FISTA()")
 
 
 def choose(problem: Problem, cold: bool = True) -> tuple[Solver, str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -61,18 +61,20 @@ class TaskResult(Result):
 
     intercept: NDArray[np.float64]  # type: ignore[assignment]
 
+    _shapes: ClassVar[dict[str, tuple[str, ...]]] = {
+        "coef": ("n_features", "n_tasks"),
+        "intercept": ("n_tasks",),
+        "dual": ("n_samples", "n_tasks"),
+        "iterates": ("n_iterates", "n_features", "n_tasks"),
+    }
+
     @property
     def support(self) -> NDArray[np.intp]:
         """Indices of the features whose coefficients are not all 0, ascending."""
         return np.flatnonzero(self.coef.any(axis=1))
 
-    def _rows(self) -> list[tuple[str, str]]:
-        shown = replace(self, intercept=np.float64(0.0))
-        rows = dict(super(TaskResult, shown)._rows())
-        rows["intercept"] = (
-            f"{len(self.intercept)} tasks, from {self.intercept.min():.6g} to {self.intercept.max():.6g}"
-        )
-        return list(rows.items())
+    def _intercept_text(self) -> str:
+        return f"{len(self.intercept)} tasks, from {self.intercept.min():.6g} to {self.intercept.max():.6g}"
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -179,7 +181,7 @@ class TaskProblem(Problem):
         targets = np.ascontiguousarray(np.column_stack([task.centred for task in tasks]))
         parts = {one.name: getattr(first, one.name) for one in fields(Problem)} | {"product": None}
         made = cls(**parts, tasks=tasks, targets=targets)
-        return replace(made, product=-made.at(made.zeros()).g)
+        return replace(made, product=-made.at(made.zeros()).g if first.shape[1] else made.zeros())
 
     @property
     def n_tasks(self) -> int:
@@ -227,6 +229,8 @@ class TaskProblem(Problem):
         """The certificate of W from its gradient and loss."""
         from l1fast._kernels import tasks
 
+        if not len(w):
+            return Certificate(loss, 0.0, 1.0, 0.0)
         return Certificate(*tasks.certify(self.capsule, w, g, loss, np.empty(2 * len(w))))
 
     def support(self, w: Vector) -> NDArray[np.intp]:
@@ -246,7 +250,9 @@ class TaskProblem(Problem):
         return self.penalty.value(norms(w))
 
     def correlate(self, q: Vector) -> Vector:
-        """X'q for each task, as for one."""
+        """X'q, as for one task, for each column of q."""
+        if q.ndim == 1:
+            return super().correlate(q)
         return np.column_stack([super(TaskProblem, self).correlate(np.ascontiguousarray(one)) for one in q.T])
 
     def intercept(self, w: Vector) -> Any:
@@ -451,7 +457,7 @@ def path_tasks(
         asked = default_strengths(critical(problem), n_lams, lam_min_ratio)
     check_ridge(ridge, asked)
     walk = TaskWalk(problem, CD(), most, tol, began, limit)
-    status = walk.through(asked, ridge, on_progress)
+    status = walk.through(asked, ridge[0] + ridge[1] * asked, on_progress)
     found, scale = walk.found, problem.scale
     result = TaskPathResult(
         lams=asked[: len(found)],
@@ -524,7 +530,7 @@ def read_problem(
             counted = task.centred if weight is None else task.centred[weight > 0.0]
             refuse_scale(f"column {t} of Y", null, counted)
     first = make_problem(storage, tasks[0].y, penalty, flag, weight, as_thread_count(n_threads))
-    return (first if n_tasks == 1 or p == 0 else TaskProblem.joined(first, tasks)), n_tasks
+    return (first if n_tasks == 1 else TaskProblem.joined(first, tasks)), n_tasks
 
 
 def null_point(problem: Problem) -> Vector:

@@ -236,22 +236,6 @@ def as_vector(name: str, value: Any, length: int, *, least: float = -math.inf, i
     return made
 
 
-def as_matrix(name: str, value: Any, n_rows: int, n_columns: int | None = None) -> Vector:
-    """A copy of value as a C-contiguous float64 matrix of that shape, any positive number of columns for None."""
-    if sparse.issparse(value):
-        raise TypeError(f"{name} is a sparse matrix; pass a dense array, {name}.toarray()")
-    array = _unmasked(name, value) if isinstance(value, np.ma.MaskedArray) else _as_array(name, value)
-    wanted = "n_tasks" if n_columns is None else n_columns
-    if array.ndim != 2 or array.shape[0] != n_rows or array.shape[1] == 0 or n_columns not in (None, array.shape[1]):
-        cure = f"; one task is {name}.reshape(-1, 1)" if array.ndim == 1 else ""
-        raise ValueError(f"{name} has shape {array.shape}, expected ({n_rows}, {wanted}){cure}")
-    made: Vector = np.array(_numeric(name, array), dtype=np.float64, order="C")
-    if not check.all_finite(made.reshape(-1)):
-        i, t = np.argwhere(~np.isfinite(made))[0]
-        raise ValueError(f"{name}[{i}, {t}] is {made[i, t]}; every entry must be finite")
-    return made
-
-
 def as_folds(folds: Any, n_samples: int, weight: Vector) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """(train, test) of every fold as indices of samples; each side must hold some sample weight."""
     made = []
@@ -281,6 +265,22 @@ def _sample_indices(name: str, value: Any, n_samples: int) -> NDArray[np.intp]:
     if outside.size:
         raise ValueError(f"{name} holds the sample {outside[0]}; indices go from 0 to {n_samples - 1}")
     return array.astype(np.intp)
+
+
+def as_matrix(name: str, value: Any, n_rows: int, n_columns: int | None = None) -> Vector:
+    """A copy of value as a C-contiguous float64 matrix of that shape, any positive number of columns for None."""
+    if sparse.issparse(value):
+        raise TypeError(f"{name} is a sparse matrix; pass a dense array, {name}.toarray()")
+    array = _unmasked(name, value) if isinstance(value, np.ma.MaskedArray) else _as_array(name, value)
+    wanted = "n_tasks" if n_columns is None else n_columns
+    if array.ndim != 2 or array.shape[0] != n_rows or array.shape[1] == 0 or n_columns not in (None, array.shape[1]):
+        cure = f"; one task is {name}.reshape(-1, 1)" if array.ndim == 1 else ""
+        raise ValueError(f"{name} has shape {array.shape}, expected ({n_rows}, {wanted}){cure}")
+    made: Vector = np.array(_numeric(name, array), dtype=np.float64, order="C")
+    if not check.all_finite(made.reshape(-1)):
+        i, t = np.argwhere(~np.isfinite(made))[0]
+        raise ValueError(f"{name}[{i}, {t}] is {made[i, t]}; every entry must be finite")
+    return made
 
 
 def as_bounds(bounds: Any, positive: bool, length: int) -> tuple[Vector, Vector] | tuple[None, None]:

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from l1fast import _block_newton
 from l1fast._design import Design
 from l1fast._kernels import coordinate_descent
 from l1fast._monitor import Carry, Monitor, Outcome, Vector, check_setting
@@ -389,7 +390,8 @@ class WorkingSet:
         w_set, g_set = w[members].T.ravel(), g[members].T.ravel()  # a row for each task: long products
         penalties, norm2 = penalty_rows(problem, members), self.gram.diagonal()[:size].copy()
         room = np.empty(2 * size + n_tasks)
-        at_once = max(1, min(BLOCK_EPOCHS, EPOCHS_AT_ONCE // (n_tasks * size * size + 1000)))
+        l1, l2 = problem.penalty.lam * penalties[0], problem.penalty.l2 * penalties[0]
+        at_once = max(1, min(EPOCHS_A_ROUND, EPOCHS_AT_ONCE // (n_tasks * size * size + 1000)))
         while True:
             done, gap, loss = coordinate_descent.gram_descent(
                 problem.capsule, self.gram, norm2, penalties, w_set, g_set, loss, target, at_once, n_tasks, room
@@ -397,12 +399,13 @@ class WorkingSet:
             epochs += done
             if gap <= target or done < at_once or epochs >= MOST_EPOCHS or monitor.out_of_time():
                 break
+            loss, self.damping = _block_newton.step(
+                *(self.gram[:size, :size], l1, l2, w_set.reshape(n_tasks, size), g_set.reshape(n_tasks, size)),
+                *(loss, self.damping),
+            )
         w[members] = w_set.reshape(n_tasks, size).T
         return epochs
 
-
-BLOCK_EPOCHS = 100
-"""Epochs of block descent between two looks at clock and signals."""
 
 GRAM_AT_ONCE = 2_000_000_000
 """Multiply-adds of a dense Gram matrix between two looks at clock and signals: below 0.2 s."""

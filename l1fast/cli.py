@@ -19,11 +19,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from l1fast import Comparison
-    from l1fast._result import PathResult, PathState, Result, State
+    from l1fast._result import PathResult, Result
     from l1fast.io import Dataset
 
 __all__ = ["main"]
@@ -45,20 +45,20 @@ SOLVERS = (
 )
 BENCH_SOLVERS = ("cd", "fista", "ista")
 PROGRESS_AFTER = 1.0  # seconds
-PROGRESS_EVERY = 0.1  # on a terminal; elsewhere each line comes after twice the time of the one before
 
 SOLVE_EXAMPLE = """\
 example:
   l1fast solve words.npz --lam-ratio 0.05 --top 5 --out coefficients.csv
 
 The objective is 1/2 ||y - Xw - b||^2 + lam ||w||_1 + l2/2 ||w||^2. The gap is divided by the objective of the best
-constant, so tol has no unit. Exit codes: 0 solved to tol, 1 not to tol, 2 wrong usage or input, 130 interrupted."""
+constant, so tol has no unit. l1fast.Result.load reads .npz output. Exit codes: 0 solved to tol, 1 not to tol, 2 wrong
+usage or input, 130 interrupted."""
 PATH_EXAMPLE = """\
 example:
   l1fast path words.npz --n-lams 50 --lam-ratio 0.01 --out coefficients.npz
 
 The strengths fall from lam_max, evenly spaced in the logarithm. explained is 1 - loss / loss of the best constant.
-scipy.sparse.load_npz reads the coefficients, one column a strength; numpy.load has the rest. Exit codes as of solve."""
+l1fast.PathResult.load reads the .npz file; scipy.sparse.load_npz its coefficients alone. Exit codes as of solve."""
 COMPARE_EXAMPLE = """\
 examples:
   l1fast compare words.npz --lam-ratio 0.05 --solvers cd,fista,ista
@@ -204,6 +204,11 @@ def _parser() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     add("--l2-ratio", type=_number(float, 0), default=0.0, metavar="A", help="squared term, times lam (default: 0)")
     add("--rows", type=_number(int, 0), default=ROWS, metavar="K", help="strengths to print (default: %(default)s)")
     add("--out", metavar="FILE", help="write all coefficients and gaps to a .npz or .json file")
+    add(
+        "--progress",
+        action=argparse.BooleanOptionalAction,
+        help=f"show how far it is from the start on, or never (default: after {PROGRESS_AFTER:g} s)",
+    )
     add = compare.add_argument
     add("--no-plot", action="store_true", help="write no .png, which needs matplotlib")
     add("--out", metavar="PREFIX", help="write PREFIX.json and PREFIX.png; with --json nothing is written without it")
@@ -298,55 +303,14 @@ def _one_line_warnings() -> Iterator[None]:
 # ---------------------------------------------------------------- solve
 
 
-class _Progress:
-    """A callback that shows on stderr where a long solve or path stands, in the words of `describe`."""
+def _progress(arguments: argparse.Namespace) -> AbstractContextManager[Any]:
+    """A callback that shows on stderr where a long solve or path stands."""
+    from l1fast._progress import Progress
 
-    def __init__(self, describe: Callable[[Any], str]) -> None:
-        self.describe = describe
-        self.due = PROGRESS_AFTER
-        self.opened = False
-        self.live: Any = None  # rich's status line
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.live is not None:
-            self.live.stop()
-
-    def __call__(self, state: State | PathState) -> None:
-        if state.seconds < self.due:
-            return
-        if not self.opened:
-            self.opened = True
-            self._open()
-        text = (
-            f"{self.describe(state)}, gap {state.dual_gap:.1e}, support {state.support_size:,}, {state.seconds:.1f} s"
-        )
-        if self.live is None:
-            print(text, file=sys.stderr, flush=True)
-            self.due = 2 * state.seconds
-        else:
-            self.live.update(text)
-            self.due = state.seconds + PROGRESS_EVERY
-
-    def _open(self) -> None:
-        if not sys.stderr.isatty():
-            return
-        try:
-            from rich.console import Console
-        except ImportError:
-            return
-        console = Console(stderr=True)
-        if console.is_terminal and not console.is_dumb_terminal:
-            self.live = console.status("", spinner="line")
-            self.live.start()
-
-
-def _progress(
-    arguments: argparse.Namespace, describe: Callable[[Any], str]
-) -> AbstractContextManager[_Progress | None]:
-    return nullcontext() if arguments.quiet else _Progress(describe)
+    asked: bool | None = getattr(arguments, "progress", None)
+    if arguments.quiet or asked is False:
+        return nullcontext()
+    return Progress(after=0.0 if asked else PROGRESS_AFTER, lines=True)
 
 
 def _read(arguments: argparse.Namespace) -> tuple[Dataset, float]:
@@ -412,7 +376,7 @@ def _solve(arguments: argparse.Namespace) -> int:
 
     import l1fast
 
-    with _one_line_warnings(), _progress(arguments, lambda s: f"iteration {s.iteration:,}") as progress:
+    with _one_line_warnings(), _progress(arguments) as progress:
         X, lam_max, lam = _design_and_strength(data, arguments)
         options = _options(arguments) | _choice(arguments) | {"polish": arguments.polish}
         result = l1fast.solve(X, data.y, lam, callback=progress, **options)
@@ -519,10 +483,7 @@ def _path(arguments: argparse.Namespace) -> int:
 
     import l1fast
 
-    with (
-        _one_line_warnings(),
-        _progress(arguments, lambda s: f"strength {s.index + 1:,} of {s.n_lams:,}") as progress,
-    ):
+    with _one_line_warnings(), _progress(arguments) as progress:
         result = l1fast.path(
             data.X,
             data.y,

@@ -19,10 +19,8 @@ import lzma
 import math
 import os
 import re
-import zipfile
 from array import array
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -31,6 +29,18 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from l1fast import _saved
+from l1fast._files import (
+    DEFLATE_RATIO,
+    Archive,
+    FileError,
+    check_output,
+    count,
+    explained,
+    numbers,
+    read_array,
+    write_whole,
+)
 from l1fast._result import PathResult, Result
 
 __all__ = [
@@ -50,7 +60,7 @@ __all__ = [
 BLOCK = 1 << 20  # bytes of text parsed at a time
 HEAD = 1 << 16  # bytes a format is recognised by
 HEAD_LINES = 100  # lines a text format is recognised by
-DEFLATE_RATIO = 1032  # deflate packs at most 1032 bytes into one (zlib, technical details)
+ITEM = np.dtype(np.float64).itemsize
 EXACT = 2.0**53  # integers below this are exact in float64
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -63,10 +73,6 @@ PATH_SUFFIXES = (".npz", ".json")
 SVMLIGHT_LINE = re.compile(rb"\s*[^\s:,#]+[ \t]+(?:qid|\d+):\S")
 FORMATS = ".npz, .npy, Matrix Market (.mtx), svmlight/libsvm text, .csv or .tsv"
 GIVE_TARGET = "give target=FILE (--target FILE on the command line), a .npy, .csv, .txt or .mtx file with one column"
-
-
-class FileError(ValueError):
-    """A file cannot be read or written; the message names the file, the place and the cure."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +138,7 @@ def read(
     ([[1.0, 2.0], [3.0, 4.0]], [10.0, 20.0], ['height', 'width'])
     """
     path = Path(path)
-    with _explained(path):
+    with explained(path):
         kind = _recognise(path)
         if target_column is not None and kind != "csv":
             raise FileError(f"{path}: a target column belongs to a .csv or .tsv file, this one is {kind}; drop it")
@@ -160,11 +166,12 @@ def read(
     else:
         y_path = path
     n, p = X.shape
+    _check_length(path, p)
     if y.shape != (n,):
-        raise FileError(f"{y_path}: y has shape {y.shape}, X has {_count(n, 'row')}; they must agree")
+        raise FileError(f"{y_path}: y has shape {y.shape}, X has {count(n, 'row')}; they must agree")
     if names is not None and len(names) != p:
-        raise FileError(f"{path}: {_count(len(names), 'feature name')} for {_count(p, 'column')}; they must agree")
-    with _explained(path):
+        raise FileError(f"{path}: {count(len(names), 'feature name')} for {count(p, 'column')}; they must agree")
+    with explained(path):
         if sp.issparse(X) and X.format in ("coo", "dia"):
             X = X.tocsc()  # its coordinates were checked when it was read
     return Dataset(X, y, names, str(path), kind)
@@ -173,7 +180,7 @@ def read(
 def read_target(path: str | os.PathLike[str]) -> NDArray[Any]:
     """Read y from a file with one column: .npy, .csv, .txt, .mtx, or y of an .npz file. Raises FileError."""
     path = Path(path)
-    with _explained(path):
+    with explained(path):
         kind = _recognise(path)
         if kind == "npz":
             y = _read_npz(path)[1]
@@ -187,24 +194,12 @@ def read_target(path: str | os.PathLike[str]) -> NDArray[Any]:
             values = _read_npy(path)
         elif kind == "mtx":
             values = _read_matrix_market(path)
+            _check_length(path, max(values.shape))
         else:
             values = _read_numbers(path)[1]
         if math.prod(values.shape) != max(values.shape, default=0):
             raise FileError(f"{path}: shape {values.shape} is more than one column; a target file holds y alone")
         return np.ravel(values.toarray() if sp.issparse(values) else values)
-
-
-def check_output(path: str | os.PathLike[str], suffixes: tuple[str, ...] = OUTPUT_SUFFIXES) -> None:
-    """Raise FileError if no file of these kinds could be written to this path: to be known before a long solve."""
-    path = Path(path)
-    if path.suffix.lower() not in suffixes:
-        raise FileError(f"{path}: unknown output format {path.suffix!r}; use one of {', '.join(suffixes)}")
-    if path.is_dir():
-        raise FileError(f"{path}: is a directory; give the name of a file")
-    if not path.parent.is_dir():
-        raise FileError(f"{path}: there is no directory {str(path.parent)!r}; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise FileError(f"{path}: the directory {str(path.parent)!r} is not writable; choose another")
 
 
 def write_result(result: Result, path: str | os.PathLike[str], feature_names: list[str] | None = None) -> None:
@@ -214,8 +209,8 @@ def write_result(result: Result, path: str | os.PathLike[str], feature_names: li
     ----------
     result : Result
     path : str or path
-        The extension chooses the format. .npz: arrays index and value (the support), n_features, intercept and the
-        scalars of the certificate, feature_names (bytes, one name a line) where known; nothing is pickled.
+        The extension chooses the format. .npz: what `Result.save` writes and `Result.load` reads, and feature_names
+        (bytes, one name a line) where known.
         .csv: feature, coefficient of the support; an intercept other than 0 is a last row "(intercept)".
         .json: the object of `result_as_dict`.
     feature_names : list of str, optional
@@ -225,7 +220,7 @@ def write_result(result: Result, path: str | os.PathLike[str], feature_names: li
     ------
     FileError
     """
-    check_output(path)
+    check_output(path, OUTPUT_SUFFIXES)
     write = {".npz": _write_npz, ".csv": _write_csv, ".json": _write_json}[Path(path).suffix.lower()]
     write_whole(path, lambda stream: write(result, stream, feature_names))
 
@@ -237,9 +232,8 @@ def write_path(result: PathResult, path: str | os.PathLike[str], feature_names: 
     ----------
     result : PathResult
     path : str or path
-        The extension chooses the format. .npz: the coefficients as `scipy.sparse.load_npz` reads them, the arrays of
-        the PathResult by their names, status, solver, tol, and feature_names (bytes, one name a line) where known;
-        nothing is pickled. .json: the object of `path_as_dict`.
+        The extension chooses the format. .npz: what `PathResult.save` writes and `PathResult.load` reads, and
+        feature_names (bytes, one name a line) where known. .json: the object of `path_as_dict`.
     feature_names : list of str, optional
         As in `write_result`.
 
@@ -248,7 +242,7 @@ def write_path(result: PathResult, path: str | os.PathLike[str], feature_names: 
     FileError
     """
     check_output(path, PATH_SUFFIXES)
-    write = {".npz": _write_path_npz, ".json": _write_path_json}[Path(path).suffix.lower()]
+    write = {".npz": _write_npz, ".json": _write_path_json}[Path(path).suffix.lower()]
     write_whole(path, lambda stream: write(result, stream, feature_names))
 
 
@@ -257,20 +251,17 @@ def write_json(report: dict[str, Any], path: str | os.PathLike[str]) -> None:
     write_whole(path, lambda stream: _write_object(report, stream))
 
 
-def write_whole(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> None:
-    """Let write fill a file beside path, and move it there when it is complete."""
-    path = Path(path).resolve()  # a link keeps pointing to the file
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _check_length(path: Path, size: int) -> None:
+    """Raise if a vector of that length, of which every use of X needs some, is more than all memory of this machine."""
     try:
-        with open(temporary, "xb") as stream:
-            write(stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise FileError(f"{path}: cannot be written ({error.strerror or error}); choose another place") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return
+    if ITEM * size > memory > 0:
+        raise FileError(
+            f"{path}: announces a side of {size:,}, and a vector of that length is more than the {memory:,} bytes of "
+            "this machine; it is damaged, or leave out columns without entries"
+        )
 
 
 def result_as_dict(result: Result, feature_names: list[str] | None = None) -> dict[str, Any]:
@@ -344,12 +335,8 @@ def _names(features: NDArray[Any], feature_names: list[str] | None) -> list[str]
     return [str(j) if feature_names is None else feature_names[j] for j in features.tolist()]
 
 
-def _write_npz(result: Result, stream: IO[bytes], feature_names: list[str] | None) -> None:
-    numbers_and_text = (int, float, str)
-    scalars: dict[str, Any] = {k: v for k, v in result_as_dict(result).items() if isinstance(v, numbers_and_text)}
-    if feature_names is not None:
-        scalars["feature_names"] = "\n".join(feature_names).encode()
-    np.savez_compressed(stream, index=result.support, value=result.coef[result.support], **scalars)
+def _write_npz(result: Result | PathResult, stream: IO[bytes], feature_names: list[str] | None) -> None:
+    _saved.save(result, stream, feature_names)
 
 
 def _write_csv(result: Result, stream: IO[bytes], feature_names: list[str] | None) -> None:
@@ -367,20 +354,6 @@ def _write_json(result: Result, stream: IO[bytes], feature_names: list[str] | No
     _write_object(result_as_dict(result, feature_names), stream)
 
 
-def _write_path_npz(result: PathResult, stream: IO[bytes], feature_names: list[str] | None) -> None:
-    coefs = result.coefs
-    arrays: dict[str, Any] = {name: getattr(result, name) for name in PATH_ARRAYS}
-    arrays |= {"status": result.status.name.lower(), "solver": result.solver, "tol": result.tol}
-    arrays |= {name: getattr(coefs, name) for name in ("data", "indices", "indptr", "shape")}
-    arrays |= {"format": b"csc", "_is_array": True}  # what scipy.sparse.load_npz asks for
-    if feature_names is not None:
-        arrays["feature_names"] = "\n".join(feature_names).encode()
-    np.savez_compressed(stream, **arrays)
-
-
-PATH_ARRAYS = ("lams", "intercepts", "objectives", "dual_gaps", "violations", "deviance_explained", "seconds", "n_iter")
-
-
 def _write_path_json(result: PathResult, stream: IO[bytes], feature_names: list[str] | None) -> None:
     _write_object(path_as_dict(result, feature_names), stream)
 
@@ -390,24 +363,6 @@ def _write_object(report: dict[str, Any], stream: IO[bytes]) -> None:
 
 
 # ---------------------------------------------------------------- recognising and opening
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn whatever a damaged file makes the readers raise into a FileError."""
-    try:
-        yield
-    except FileError:
-        raise
-    except FileNotFoundError as error:
-        raise FileError(f"{path}: no such file; check the path") from error
-    except PermissionError as error:
-        raise FileError(f"{path}: no permission to read it; change its mode") from error
-    except MemoryError as error:
-        raise FileError(f"{path}: needs more memory than there is; use a sparse format or fewer rows") from error
-    except Exception as error:  # the readers beneath raise some twenty types on damaged files
-        detail = " ".join(str(error).split()) or type(error).__name__
-        raise FileError(f"{path}: damaged or not what its name says ({detail}); write or download it again") from error
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -458,21 +413,28 @@ def _recognise(path: Path) -> str:
 
 def _blocks(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     r"""Blocks of whole lines, each with the number of its first line; every line ends in \n, whatever it ended in."""
-    rest, line = stream.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK), 1
-    while chunk := stream.read(BLOCK):
-        chunk, rest = rest + chunk, b""
+    start, parts, line = stream.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK), list[bytes](), 1
+    while chunk := start + stream.read(BLOCK):
+        start = b""
         while chunk.endswith(b"\r") and (following := stream.read(1)):  # \r\n must not be parted
             chunk += following
         whole, newline, rest = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n").rpartition(b"\n")
         if newline:
-            yield line, whole + newline
+            yield line, b"".join((*parts, whole, newline))
             line += whole.count(b"\n") + 1
-    if rest:
-        yield line, rest.replace(b"\r\n", b"\n").replace(b"\r", b"\n") + b"\n"
+            parts = []
+        parts.append(rest)  # joined once, however long a line is
+    if any(parts):
+        yield line, b"".join(parts) + b"\n"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+def _words(block: bytes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where every word of whole lines starts, and how many there are on each line."""
+    characters = np.frombuffer(block, dtype=np.uint8)
+    word = characters > ord(" ")
+    word[1:] &= characters[:-1] <= ord(" ")
+    starts = np.flatnonzero(word)
+    return starts, np.diff(np.searchsorted(starts, np.flatnonzero(characters == ord("\n"))), prepend=0)
 
 
 # ---------------------------------------------------------------- NumPy files
@@ -480,80 +442,11 @@ def _count(number: int, noun: str) -> str:
 
 def _read_npy(path: Path) -> NDArray[Any]:
     with open(path, "rb") as stream:
-        return _numbers(_read_array(stream, path.stat().st_size, str(path)), str(path))
-
-
-def _read_array(stream: IO[bytes], size: int, where: str) -> NDArray[Any]:
-    """One array in .npy format; `size` is what the file holds, and the header must not announce more."""
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        shape, _, dtype = np.lib.format.read_array_header_1_0(stream)
-    elif version == (2, 0):
-        shape, _, dtype = np.lib.format.read_array_header_2_0(stream)
-    else:
-        raise FileError(f"{where}: .npy version {version} is for arrays with named fields; save plain numbers")
-    if dtype.hasobject:
-        raise FileError(f"{where}: holds pickled Python objects, which are never loaded; save numbers instead")
-    announced = math.prod(shape) * dtype.itemsize
-    held = size - stream.tell()
-    if min(shape, default=0) < 0 or announced > held:
-        raise FileError(
-            f"{where}: announces shape {shape} of {dtype}, {_count(announced, 'byte')}, but holds {held:,}; "
-            "it is truncated or damaged, write or download it again"
-        )
-    stream.seek(0)
-    result: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-    return result
-
-
-def _numbers(values: NDArray[Any], where: str) -> NDArray[Any]:
-    """float32 stays, other real numbers become float64, in the byte order of the machine."""
-    if values.dtype.kind not in "fiub":
-        raise FileError(f"{where}: holds {values.dtype}, not real numbers; save float32 or float64")
-    is_float32 = values.dtype.kind == "f" and values.dtype.itemsize == np.dtype(np.float32).itemsize
-    return values.astype(np.float32 if is_float32 else np.float64, copy=False)
-
-
-class _Archive:
-    """The members of an .npz file, read on demand."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.size = path.stat().st_size
-        self.zip = zipfile.ZipFile(path)
-        self.keys = {info.filename.removesuffix(".npy"): info for info in self.zip.infolist()}
-
-    def array(self, key: str) -> NDArray[Any]:
-        where = f"{self.path}: array {key!r}"
-        if key not in self.keys:
-            found = ", ".join(sorted(self.keys)) or "nothing"
-            raise FileError(f"{where} is missing (found {found}); save with scipy.sparse.save_npz")
-        info = self.keys[key]
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise FileError(f"{where}: compression method {info.compress_type}; save with numpy.savez_compressed")
-        if info.compress_size > self.size or info.file_size > DEFLATE_RATIO * (info.compress_size + 1):
-            raise FileError(
-                f"{where}: announces {_count(info.file_size, 'byte')} in {info.compress_size:,} of a file of "
-                f"{self.size:,}; the archive is damaged, write or download it again"
-            )
-        with self.zip.open(info) as stream:
-            return _read_array(stream, info.file_size, where)
-
-    def numbers(self, key: str) -> NDArray[Any]:
-        return _numbers(self.array(key), f"{self.path}: array {key!r}")
-
-    def indices(self, key: str) -> NDArray[Any]:
-        values = self.array(key)
-        if values.dtype.kind not in "iu" or values.ndim != 1:
-            raise FileError(
-                f"{self.path}: array {key!r} must be 1-D integers, it is {values.ndim}-D {values.dtype}; "
-                "save with scipy.sparse.save_npz"
-            )
-        return values.astype(values.dtype.newbyteorder("="), copy=False)
+        return numbers(read_array(stream, path.stat().st_size, str(path)), str(path))
 
 
 def _read_npz(path: Path) -> tuple[Any, NDArray[Any] | None, list[str] | None]:
-    archive = _Archive(path)
+    archive = Archive(path)
     with archive.zip:
         X = archive.numbers("X") if "X" in archive.keys else _read_sparse(archive)
         y = np.atleast_1d(np.squeeze(archive.numbers("y"))) if "y" in archive.keys else None
@@ -561,7 +454,7 @@ def _read_npz(path: Path) -> tuple[Any, NDArray[Any] | None, list[str] | None]:
     return X, y, names
 
 
-def _read_sparse(archive: _Archive) -> Any:
+def _read_sparse(archive: Archive) -> Any:
     """The layouts of `scipy.sparse.save_npz`; without an array `format`, CSR."""
     form = "csr"
     if "format" in archive.keys:
@@ -599,7 +492,7 @@ def _read_sparse(archive: _Archive) -> Any:
     return sp.dia_array((data, offsets), shape=shape)
 
 
-def _read_names(archive: _Archive) -> list[str]:
+def _read_names(archive: Archive) -> list[str]:
     """A blob of bytes or text with one name a line, or an array of strings."""
     values = archive.array("feature_names")
     if values.dtype.kind not in "SU" or values.ndim > 1:
@@ -615,51 +508,166 @@ def _read_names(archive: _Archive) -> list[str]:
 
 
 def _read_matrix_market(path: Path) -> Any:
-    import inspect
+    """Real entries of a matrix, by coordinates or as a dense array; a dense one in Fortran order.
 
-    import scipy.io
-
-    # SciPy 1.18 wants to be told which class to make; before 1.15 it has no such argument.
-    chosen = {"spmatrix": False} if "spmatrix" in inspect.signature(scipy.io.mmread).parameters else {}
+    Source: Boisvert, Pozo and Remington, The Matrix Market exchange formats (NIST IR 5935, 1996). `scipy.io.mmread` is
+    not used: it ends the process on some malformed files.
+    """
+    kind: _MarketKind | None = None
+    sizes: list[int] = []
+    values = array("d")
     with _open(path) as stream:
-        _check_matrix_market_size(stream, path)
-        stream.seek(0)
-        X = scipy.io.mmread(stream, **chosen)
-    if sp.issparse(X):
-        X = sp.coo_array(X)  # checks every coordinate
-        X.data = _numbers(X.data, str(path))
-        return X
-    return np.asfortranarray(_numbers(np.asarray(X), str(path)))
+        held = path.stat().st_size * (1 if isinstance(stream, io.BufferedReader) else DEFLATE_RATIO)
+        for number, block in _blocks(stream):
+            while block and not sizes:
+                line, _, block = block.partition(b"\n")
+                if kind is None:
+                    kind = _market_kind(line.decode("latin-1"), path)
+                elif line.strip() and not line.startswith(b"%"):
+                    sizes = _market_sizes(number, line.decode("latin-1"), kind, held, path)
+                number += 1
+            if block and kind is not None:
+                values.frombytes(_market_entries(block, number, kind, sizes, len(values) // kind.width, path).tobytes())
+    if kind is None or not sizes:
+        raise FileError(f"{path}: ends before the line with the sizes; it is truncated, write or download it again")
+    entries = np.array(values).reshape(-1, kind.width)
+    expected = kind.n_entries(sizes)
+    if len(entries) != expected:
+        raise FileError(
+            f"{path}: holds {count(len(entries), 'value')}, {expected:,} are announced; it is truncated or damaged, "
+            "write or download it again"
+        )
+    return kind.dense(entries[:, 0], sizes) if kind.form == "array" else kind.sparse(entries, sizes, path)
 
 
-def _check_matrix_market_size(stream: IO[bytes], path: Path) -> None:
-    """The size line must not announce more entries than the bytes of the file can hold."""
-    banner = stream.readline(HEAD).lower().split()
-    number = 1
-    line = b"%"
-    while line.startswith(b"%") or (line and not line.strip()):
-        line = stream.readline(HEAD)
-        number += 1
-    try:
-        sizes = [int(field) for field in line.split()]
-    except ValueError:
-        sizes = []
-    coordinate = b"coordinate" in banner
-    if len(sizes) != (3 if coordinate else 2) or min(sizes) < 0:
+@dataclass(frozen=True)
+class _MarketKind:
+    """What the first line of a Matrix Market file says."""
+
+    form: str
+    field: str
+    symmetry: str
+
+    @property
+    def width(self) -> int:
+        """Numbers on a line of the body."""
+        return (self.form == "coordinate") * 2 + (self.field != "pattern")
+
+    @property
+    def mirror(self) -> float:
+        """What the other triangle is multiplied by; 0 without one."""
+        return {"general": 0.0, "skew-symmetric": -1.0}.get(self.symmetry, 1.0)
+
+    def n_entries(self, sizes: list[int]) -> int:
+        """Lines of the body: of symmetric arrays the lower triangle alone, of skew-symmetric ones without diagonal."""
+        if self.form == "coordinate":
+            return sizes[2]
+        n = sizes[0]
+        return {"general": n * sizes[1], "skew-symmetric": n * (n - 1) // 2}.get(self.symmetry, n * (n + 1) // 2)
+
+    def dense(self, values: NDArray[np.float64], sizes: list[int]) -> NDArray[np.float64]:
+        """The array whose columns are listed one after the other."""
+        if not self.mirror:
+            return values.reshape((sizes[0], sizes[1]), order="F")
+        n, found = sizes[0], np.zeros((sizes[0], sizes[0]), order="F")
+        columns, rows = np.triu_indices(n, 1 if self.mirror < 0.0 else 0)
+        found[columns, rows] = self.mirror * values
+        found[rows, columns] = values
+        return found
+
+    def sparse(self, entries: NDArray[np.float64], sizes: list[int], path: Path) -> Any:
+        """The matrix of the coordinates; duplicates add up."""
+        rows, columns = (entries[:, axis].astype(np.int64) - 1 for axis in (0, 1))
+        values = np.ones(len(entries)) if self.field == "pattern" else entries[:, 2]
+        if self.mirror:
+            off = rows != columns
+            if self.mirror < 0.0 and values[~off].any():
+                raise FileError(f"{path}: is said to be skew-symmetric, but its diagonal is not 0; correct it")
+            values = np.concatenate([values, self.mirror * values[off]])
+            rows, columns = np.concatenate([rows, columns[off]]), np.concatenate([columns, rows[off]])
+        return sp.coo_array((values, (rows, columns)), shape=(sizes[0], sizes[1]))
+
+
+def _market_kind(line: str, path: Path) -> _MarketKind:
+    words = line.lower().split()
+    choices = (
+        ("%%matrixmarket",),
+        ("matrix",),
+        ("coordinate", "array"),
+        ("real", "double", "integer", "pattern"),
+        ("general", "symmetric", "skew-symmetric", "hermitian"),
+    )
+    wrong = [word for word, known in zip(words, choices, strict=False) if word not in known]
+    if wrong or len(words) != len(choices) or words[2:4] == ["array", "pattern"]:
+        raise FileError(
+            f"{path}: line 1: {line[:80]!r} is no matrix of real numbers"
+            + (f" ({wrong[0][:20]!r} is not known here)" if wrong else "")
+            + "; it must be such as '%%MatrixMarket matrix coordinate real general'"
+        )
+    return _MarketKind(*words[2:])
+
+
+def _market_sizes(number: int, line: str, kind: _MarketKind, held: int, path: Path) -> list[int]:
+    """The sizes, which must not announce more entries than the bytes of the file can hold."""
+    words = line.split()
+    sizes = [int(word) for word in words if re.fullmatch("[0-9]{1,18}", word, re.ASCII)]
+    if not len(words) == len(sizes) == (3 if kind.form == "coordinate" else 2):
         raise FileError(f"{path}: line {number} must hold the sizes, it is {line[:40]!r}; write or download it again")
-    if coordinate:
-        entries = sizes[2]
-    elif b"general" in banner:
-        entries = sizes[0] * sizes[1]
-    else:  # symmetric, hermitian or skew-symmetric: one triangle
-        entries = sizes[0] * (sizes[1] - 1) // 2
-    shortest = len(b"1 1\n") if coordinate else len(b"1\n")
-    held = path.stat().st_size * (1 if isinstance(stream, io.BufferedReader) else DEFLATE_RATIO)
+    if kind.mirror and sizes[0] != sizes[1]:
+        raise FileError(f"{path}: line {number}: a {kind.symmetry} matrix is square, not {sizes[0]:,} x {sizes[1]:,}")
+    entries, shortest = kind.n_entries(sizes), 2 * kind.width  # a digit and a mark behind it
     if shortest * entries > held + shortest:  # the last line may lack its end
         raise FileError(
-            f"{path}: line {number} announces {_count(entries, 'value')}, more than the file can hold; "
+            f"{path}: line {number} announces {count(entries, 'value')}, more than the file can hold; "
             "it is truncated or damaged, write or download it again"
         )
+    return sizes
+
+
+def _market_entries(
+    block: bytes, first_line: int, kind: _MarketKind, sizes: list[int], before: int, path: Path
+) -> NDArray[np.float64]:
+    """The numbers of some lines of the body, `before` others having been read; indices are within the sizes."""
+    if b"%" in block:
+        block = re.sub(rb"(?m)^%.*$", b"", block)
+    starts, per_line = _words(block)
+    fields, lines = block.split(), np.flatnonzero(per_line)
+    surplus = before + len(lines) - kind.n_entries(sizes)
+    if surplus > 0:
+        number = first_line + lines[-surplus]
+        raise FileError(f"{path}: line {number}: more values than the {kind.n_entries(sizes):,} announced; correct it")
+    regular = b"_" not in block and len(fields) == len(starts) and bool((per_line[lines] == kind.width).all())
+    if regular:
+        try:
+            entries = np.fromiter(map(float, fields), dtype=np.float64, count=len(fields)).reshape(-1, kind.width)
+            regular = bool(np.isfinite(entries).all())
+        except ValueError:
+            regular = False
+    if regular and kind.form == "coordinate":
+        index = entries[:, :2]
+        regular = bool(((index >= 1) & (index <= sizes[:2]) & (index == np.floor(index))).all())
+    if not regular:
+        for number, line in enumerate(block.decode("latin-1").split("\n"), first_line):
+            if line.strip() and (problem := _market_problem(line.split(), kind, sizes)):
+                raise FileError(f"{path}: line {number}: {problem}")
+        raise FileError(
+            f"{path}: lines {first_line} to {first_line + len(per_line) - 1} are not all numbers; correct them"
+        )
+    return entries
+
+
+def _market_problem(words: list[str], kind: _MarketKind, sizes: list[int]) -> str:
+    """What is wrong with one line of the body, or an empty string."""
+    if len(words) != kind.width:
+        return f"{count(len(words), 'number')} where {kind.width} must stand; correct it"
+    for word in words:
+        if not _is_number(word):
+            return f"{word[:40]!r} is not a finite number; correct it"
+    if kind.form == "coordinate":
+        for name, word, size in zip(("row", "column"), words, sizes, strict=False):
+            if not (1 <= float(word) <= size and float(word) == math.floor(float(word))):
+                return f"{name} {word[:40]} is not one of 1 to {size:,}; correct it"
+    return ""
 
 
 # ---------------------------------------------------------------- svmlight
@@ -709,10 +717,7 @@ def _parse_svmlight(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
     """Labels, column indices, values and entries per line of whole lines; ValueError if any line is malformed."""
     characters = np.frombuffer(block, dtype=np.uint8)
-    word = characters > ord(" ")
-    word[1:] &= characters[:-1] <= ord(" ")
-    starts = np.flatnonzero(word)
-    per_line = np.diff(np.searchsorted(starts, np.flatnonzero(characters == ord("\n"))), prepend=0)
+    starts, per_line = _words(block)
     per_line = per_line[per_line > 0]  # a blank line is no sample
     is_pair = np.ones(len(starts), dtype=bool)
     is_pair[np.cumsum(per_line) - per_line] = False
@@ -858,7 +863,7 @@ def _header(cells: list[str], path: Path, number: int) -> list[str]:
 def _row_problem(cells: list[str], width: int, names: list[str] | None) -> str:
     """What is wrong with one row, or an empty string."""
     if len(cells) != width:
-        return f"{_count(len(cells), 'cell')}, but {width} in the first line; correct it"
+        return f"{count(len(cells), 'cell')}, but {width} in the first line; correct it"
     for column, cell in enumerate(cells, 1):
         if not _is_number(cell):
             place = f"column {column}" + (f" ({names[column - 1]})" if names else "")

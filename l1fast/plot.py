@@ -1,9 +1,10 @@
-"""Pictures of penalties, of the walks that minimise them, and of what solvers did.
+"""Pictures of penalties, of the walks that minimise them, of what solvers did, of paths and of cross-validation.
 
-Every function draws into the axes it is given, or into a new figure of its own, and returns the axes. No function shows
-a picture, changes a setting of matplotlib or registers a figure with pyplot: `ax.figure.savefig("picture.png")`
-writes it, and axes made by `matplotlib.pyplot.subplots` put it into a window. Colours are those of the style in use,
-dark ones included. Only drawing needs matplotlib: ``pip install "l1fast[plot]"``.
+Every function draws into the axes it is given, or into a new figure of its own, and returns the axes; so does ``plot``
+of the displays, which are objects that hold what they show. None of them shows a picture, changes a setting of
+matplotlib or registers a figure with pyplot: `ax.figure.savefig("picture.png")` writes it, and axes made by
+`matplotlib.pyplot.subplots` put it into a window. Colours are those of the style in use, dark ones included. Only
+drawing needs matplotlib: ``pip install "l1fast[plot]"``.
 """
 
 from __future__ import annotations
@@ -15,21 +16,30 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from l1fast._displays import CVDisplay, LassoPathDisplay
+from l1fast._figures import axes_of, foreground, panels_of, require_matplotlib
 from l1fast._validation import as_count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.typing import ColorType
 
     from l1fast import Comparison
     from l1fast.penalties import Penalty
 
-__all__ = ["contours", "convergence", "iterates", "minimisers", "penalties", "shrinkage_walk", "trade_off"]
+__all__ = [
+    "CVDisplay",
+    "LassoPathDisplay",
+    "contours",
+    "convergence",
+    "iterates",
+    "minimisers",
+    "penalties",
+    "shrinkage_walk",
+    "trade_off",
+]
 
 Vector = NDArray[np.float64]
 
-PANEL = (5.2, 4.0)  # width and height in inches of one panel of a new figure
 HALF_GRID = 250  # points of a curve on either side of 0, which is always one of them
 CONTOUR_GRID = 101  # points in each direction
 LEVELS = 14
@@ -42,40 +52,9 @@ LINE_STYLES = ("-", "--", "-.", ":")  # curves that lie on each other stay visib
 CORNER = (4, 20)  # rows, and letters in each, of a legend that fits a free quarter of a panel; others go beside it
 
 
-def _require_matplotlib() -> type[Figure]:
-    """The class of figures, or an ImportError that names the extra."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(f'l1fast.plot draws with matplotlib: pip install "l1fast[plot]" ({error})') from error
-    return Figure
-
-
-def _panels(axes: Sequence[Axes] | None, n_panels: int) -> list[Axes]:
-    """The axes given, or those of a new figure with panels side by side."""
-    figure = _require_matplotlib()
-    if axes is None:
-        width, height = PANEL
-        made = figure(figsize=(width * n_panels, height), layout="constrained").subplots(1, n_panels, squeeze=False)
-        return list(made[0])
-    if len(axes) != n_panels:
-        raise ValueError(f"axes must hold {n_panels} axes, side by side, got {len(axes)}")
-    return list(axes)
-
-
-def _axes(ax: Axes | None) -> Axes:
-    """The axes given, or those of a new figure."""
-    return _panels(None if ax is None else [ax], 1)[0]
-
-
-def _foreground(ax: Axes) -> ColorType:
-    """The colour of the writing on these axes, for lines that must be seen in light and dark styles."""
-    return ax.xaxis.label.get_color()
-
-
 def _zero_line(ax: Axes, *, vertical: bool = False) -> None:
     """A thin line at 0, behind everything."""
-    (ax.axvline if vertical else ax.axhline)(0.0, color=_foreground(ax), linewidth=0.8, alpha=0.5, zorder=0.5)
+    (ax.axvline if vertical else ax.axhline)(0.0, color=foreground(ax), linewidth=0.8, alpha=0.5, zorder=0.5)
 
 
 def _corner_legend(ax: Axes, *, grow: bool) -> None:
@@ -87,7 +66,7 @@ def _corner_legend(ax: Axes, *, grow: bool) -> None:
         return
     ax.legend(loc="upper left", fontsize="small", bbox_to_anchor=(1.0, 1.0))
     figure = ax.figure
-    if grow and isinstance(figure, _require_matplotlib()):
+    if grow and isinstance(figure, require_matplotlib()):
         figure.set_figwidth(figure.get_figwidth() + LEGEND_WIDTH)
 
 
@@ -202,7 +181,7 @@ def penalties(*penalties: Penalty, span: float = 2.0, axes: Sequence[Axes] | Non
     -------
     list of two axes
     """
-    value_ax, slope_ax = _panels(axes, 2)
+    value_ax, slope_ax = panels_of(axes, 2)
     w = _grid(-span, span)
     below, above = w[w < 0.0], w[w > 0.0]
     nearest = float(np.finfo(np.float64).tiny)
@@ -227,7 +206,7 @@ def penalties(*penalties: Penalty, span: float = 2.0, axes: Sequence[Axes] | Non
             xy=(0.0, 0.6 * min(kinks)),
             xytext=(0.62, 0.2),
             textcoords="axes fraction",
-            arrowprops={"arrowstyle": "->", "color": _foreground(slope_ax)},
+            arrowprops={"arrowstyle": "->", "color": foreground(slope_ax)},
         )
     for ax, name in ((value_ax, "penalty"), (slope_ax, "derivative")):
         _zero_line(ax)
@@ -268,7 +247,7 @@ def shrinkage_walk(
     -------
     axes
     """
-    ax = _axes(ax)
+    ax = axes_of(ax)
     gradient = None if target is None else lambda w: w - target
     walk = iterates(penalty, start, step, n_steps, lam=lam, gradient=gradient, proximal=proximal)
 
@@ -338,7 +317,7 @@ def trade_off(
     -------
     axes
     """
-    ax = _axes(ax)
+    ax = axes_of(ax)
     span = max(1.5 * abs(target), 1.0) if span is None else span
     w = _grid(-span, span)
     values = _values(penalty, w)
@@ -376,12 +355,12 @@ def minimisers(*penalties: Penalty, lam: float = 1.0, span: float = 3.0, ax: Axe
     axes
     """
     own_figure = ax is None
-    ax = _axes(ax)
+    ax = axes_of(ax)
     targets = _grid(-span, span)
     for k, penalty in enumerate(penalties):
         style = LINE_STYLES[k % len(LINE_STYLES)]
         ax.plot(targets, _minima(penalty, targets, lam), style, label=_label(penalty))
-    ax.plot(targets, targets, color=_foreground(ax), linewidth=0.8, alpha=0.6, label="no penalty")
+    ax.plot(targets, targets, color=foreground(ax), linewidth=0.8, alpha=0.6, label="no penalty")
     _zero_line(ax)
     _zero_line(ax, vertical=True)
     ax.set_xlabel("target")
@@ -414,7 +393,7 @@ def contours(
     -------
     axes
     """
-    ax = _axes(ax)
+    ax = axes_of(ax)
     paths = {name: np.asarray(walk, dtype=np.float64) for name, walk in walks.items()}
     for name, path in paths.items():
         if path.ndim != 2 or path.shape[1] != 2:
@@ -428,7 +407,7 @@ def contours(
     heights = np.array([[objective(np.array([x, y])) for x in first] for y in second])
     lowest, highest = heights.min(), heights.max()
     levels = lowest + (highest - lowest) * np.linspace(0.0, 1.0, LEVELS + 1)[1:] ** 2  # even rings on a quadratic
-    ax.contour(first, second, heights, levels=levels, colors=[_foreground(ax)], linewidths=0.7, alpha=0.35)
+    ax.contour(first, second, heights, levels=levels, colors=[foreground(ax)], linewidths=0.7, alpha=0.35)
     _zero_line(ax)
     _zero_line(ax, vertical=True)
     for name, path in paths.items():
@@ -474,7 +453,7 @@ def convergence(
     if against is not None and against not in UNITS:
         raise ValueError(f"against is {against!r}; choose 'seconds', 'passes' or None for both")
     units = list(UNITS) if against is None else [against]
-    panels = _panels(axes, len(units))
+    panels = panels_of(axes, len(units))
     looks = {row.name: (f"C{k}", MARKERS[k % len(MARKERS)]) for k, row in enumerate(comparison.rows)}
     for ax, unit in zip(panels, units, strict=True):
         for row in (row for row in comparison.ranked if row.result is not None):
@@ -489,13 +468,13 @@ def convergence(
             ax.plot([], [], label=row.name if done else f"{row.name} (short of tol)", **style | end)
         ax.set(xscale="log", yscale="log", xlabel=UNITS[unit])
         if comparison.tol > 0.0:
-            ax.axhline(comparison.tol, color=_foreground(ax), lw=0.8, ls="--", zorder=1)
+            ax.axhline(comparison.tol, color=foreground(ax), lw=0.8, ls="--", zorder=1)
             ax.annotate(
                 "tol", (0, comparison.tol), (2, 2), xycoords=("axes fraction", "data"), textcoords="offset points"
             )
     panels[0].set_ylabel("relative duality gap")
     panels[-1].legend(loc="upper left", fontsize="small", bbox_to_anchor=(1.0, 1.0))
     figure = panels[-1].figure
-    if axes is None and isinstance(figure, _require_matplotlib()):
+    if axes is None and isinstance(figure, require_matplotlib()):
         figure.set_figwidth(figure.get_figwidth() + LEGEND_WIDTH)
     return panels

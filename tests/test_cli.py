@@ -182,7 +182,7 @@ def test_output_files(problem, tmp_path, capsys, suffix):
     coef = np.zeros(20)
     if suffix == "npz":
         with np.load(out) as found:
-            coef[found["index"]] = found["value"]
+            coef = found["coef"]
     elif suffix == "csv":
         for name, value in re.findall(r'^"?([^,"]+)"?,(.*)$', out.read_text(encoding="utf-8"), re.MULTILINE)[1:]:
             coef[NAMES.index(name)] = float(value)
@@ -287,9 +287,9 @@ def test_path_files(problem, tmp_path, capsys, suffix):
             np.testing.assert_allclose(arrays["intercepts"], expected.intercepts, atol=1e-4)
             np.testing.assert_allclose(arrays["objectives"], expected.objectives)
             assert arrays["dual_gaps"].max() <= 1e-9
-            assert arrays["status"] == "converged"
+            assert json.loads(arrays["about"].item())["status"] == "converged"
             assert bytes(arrays["feature_names"]).decode().split("\n") == NAMES
-            assert set(arrays) > {"violations", "deviance_explained", "seconds", "n_iter", "solver", "tol"}
+            assert set(arrays) > {"violations", "deviance_explained", "seconds", "n_iter", "tol", "about"}
     else:
         found = json.loads(out.read_text(encoding="utf-8"), parse_constant=pytest.fail)
         assert (found["status"], found["n_features"], found["tol"]) == ("converged", 20, 1e-9)
@@ -342,9 +342,18 @@ def test_path_progress(slow_problem, monkeypatch, capsys):
     lines = capsys.readouterr().err.splitlines()
     assert lines
     for line in lines:
-        assert re.fullmatch(r"strength \d of 5, gap \S+, support [\d,]+, [\d.]+ s", line), line
+        assert re.fullmatch(r"strength \d/5, lam \S+, gap \S+, support [\d,]+, [\d.]+ s", line), line
     assert cli.main(["path", str(slow_problem), "--n-lams", "5", "--quiet"]) == 0
     assert capsys.readouterr() == ("", "")
+    assert cli.main(["path", str(slow_problem), "--n-lams", "5", "--no-progress"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_path_progress_from_the_start(problem, capsys):
+    assert cli.main(["path", str(problem[0]), "--n-lams", "5"]) == 0
+    assert capsys.readouterr().err == ""  # done within PROGRESS_AFTER
+    assert cli.main(["path", str(problem[0]), "--n-lams", "5", "--progress"]) == 0
+    assert capsys.readouterr().err.startswith("strength 1/5, lam ")
 
 
 @POSIX
@@ -354,7 +363,7 @@ def test_path_progress_on_a_terminal(slow_problem, tmp_path):
     )
     assert code == 1
     assert b"\x1b[" in shown
-    assert re.search(rb"strength [\d,]+ of 100,000, gap \S+, support", shown)
+    assert re.search(rb"strength [\d,]+/100,000, lam \S+, gap", shown)
     assert "\x1b" not in out
 
 

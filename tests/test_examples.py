@@ -12,7 +12,8 @@ README = ROOT / "README.md"
 
 
 @pytest.mark.parametrize(
-    "name", ["l1fast._compare", "l1fast._solve", "l1fast._path", "l1fast._prox", "l1fast.io", "l1fast.penalties"]
+    "name",
+    [f"l1fast.{name}" for name in ("_compare", "_solve", "_path", "_prox", "_result", "io", "penalties")],
 )
 def test_docstrings(name):
     failed, tried = doctest.testmod(importlib.import_module(name))

@@ -370,8 +370,26 @@ def assert_legend_is_clear(ax):
 def test_every_example_is_tested():
     names = {path.stem.removeprefix("plot_") for path in EXAMPLES.glob("plot_*.py")}
     assert names >= {"penalties", "shrinkage_walk", "trade_off", "proximal_walk"}
-    source = Path(__file__).read_text(encoding="utf-8")
+    files = (Path(__file__).with_name(f"test_{part}.py") for part in ("plot", "displays"))
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
     assert all(f'example("{name}")' in source for name in names)
+
+
+def test_example_selection(example):
+    pytest.importorskip("sklearn")
+    found = example("selection")
+    right, wrong, error = found["right"], found["wrong"], found["error"]
+    assert right["CV, minimum"] == 10
+    assert wrong["CV, minimum"] > 2 * wrong["CV, 1 SE"]  # prediction takes noise along
+    assert error["CV, minimum"] < error["CV, 1 SE"]
+    assert wrong["EBIC"] < wrong["BIC"]
+    assert wrong["Relaxed"] < wrong["CV, 1 SE"]
+    assert found["models"]["Relaxed"].phi_ == 0.0
+    assert (right["Stability"], wrong["Stability"]) == (6, 0)
+    assert min(error.values()) > 1.0  # the variance of the noise
+    stable = found["stable"]
+    assert 0.5 < stable.expected_false_positives_ <= 1.0
+    assert stable.expected_false_positives_unimodal_ < 0.6 * stable.expected_false_positives_
 
 
 def test_example_penalties(example):

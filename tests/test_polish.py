@@ -74,12 +74,12 @@ def test_no_time_is_left_for_a_polish():
 
 
 def test_half_of_the_time_is_the_polish_s():
-    X, y = problems.make(400, 1600)
-    lam = problems.strength(X, y, 1e-3)
-    result = judged.solve(X, y, lam, solver="ista", polish=True, time_limit=4.0, tol=1e-9, history=True, max_iter=10**9)
+    X, y = problems.make(100, 400)
+    lam, limits = problems.strength(X, y, 1e-3), {"time_limit": 3.0, "tol": 1e-9, "max_iter": 10**9, "history": True}
+    result = judged.solve(X, y, lam, solver="subgradient", polish=True, **limits)  # slow: far above 1e-4 by then
     assert result.converged
-    rough = result.history.dual_gap > 1e-4
-    assert result.history.seconds[rough].max(initial=0.0) < 3.0
+    seconds = result.history.seconds[result.history.dual_gap > 1e-4]
+    assert 0.4 * 3.0 < seconds.max() < 0.8 * 3.0  # half of it, and what a few steps of the polish take
 
 
 def test_history_runs_through_the_polish():

@@ -14,7 +14,9 @@ except ImportError as error:
         f"l1fast.estimators needs scikit-learn: python -m pip install 'l1fast[sklearn]' ({error})"
     ) from error
 
+from l1fast.estimators._adaptive import AdaptiveLasso, AdaptiveLassoCV
 from l1fast.estimators._cv import ElasticNetCV, LassoCV
+from l1fast.estimators._information import LassoIC
 from l1fast.estimators._linear import ElasticNet, Lasso
 from l1fast.estimators._multitask import (
     MultiTaskElasticNet,
@@ -23,18 +25,26 @@ from l1fast.estimators._multitask import (
     MultiTaskLassoCV,
 )
 from l1fast.estimators._paths import enet_path, lasso_path
+from l1fast.estimators._relaxed import RelaxedLasso, RelaxedLassoCV
+from l1fast.estimators._stability import StabilitySelection
 
 del _sklearn
 
 __all__ = [
+    "AdaptiveLasso",
+    "AdaptiveLassoCV",
     "ElasticNet",
     "ElasticNetCV",
     "Lasso",
     "LassoCV",
+    "LassoIC",
     "MultiTaskElasticNet",
     "MultiTaskElasticNetCV",
     "MultiTaskLasso",
     "MultiTaskLassoCV",
+    "RelaxedLasso",
+    "RelaxedLassoCV",
+    "StabilitySelection",
     "enet_path",
     "lasso_path",
 ]

@@ -587,15 +587,17 @@ def read_bounds(positive: bool, lower: Any, upper: Any) -> Bounds | None:
     return None if lower is None and upper is None else (lower, upper)
 
 
-def column_scales(data: Data, fit_intercept: bool, n_threads: int | None) -> Vector:
-    """The (weighted) standard deviations of the columns, about 0 without an intercept; 1 where they are 0.
-
-    One read of X, no copy of it.
-    """
+def column_variances(data: Data, fit_intercept: bool, n_threads: int | None) -> Vector:
+    """The (weighted) variances of the columns, about 0 without an intercept. One read of X, no copy of it."""
     storage, zeros = as_storage(data.X), np.zeros(data.X.shape[0])
     penalty = read_penalty(1.0, 0.0, None, None, False, data.X.shape[1])
     problem = make_problem(storage, zeros, penalty, fit_intercept, data.sample_weight, as_thread_count(n_threads))
-    scale: Vector = np.sqrt(problem.norm2 / data.total)
+    return problem.norm2 / data.total
+
+
+def column_scales(data: Data, fit_intercept: bool, n_threads: int | None) -> Vector:
+    """The (weighted) standard deviations of the columns, about 0 without an intercept; 1 where they are 0."""
+    scale: Vector = np.sqrt(column_variances(data, fit_intercept, n_threads))
     scale[scale == 0.0] = 1.0
     return scale
 
