@@ -8,6 +8,7 @@ import doctest
 import inspect
 import pickle
 import re
+import signal
 import warnings
 from functools import cache, partial
 from pathlib import Path
@@ -28,6 +29,7 @@ from sklearn.model_selection import KFold
 import l1fast
 from l1fast import estimators
 
+plt = pytest.importorskip("matplotlib.pyplot")
 DOCS = Path(__file__).parents[1] / "docs"
 AGREEMENT = 1e-7  # of coefficients and intercepts, as the page says
 FINE = 1e-12  # tol of those that look at coefficients or slopes too
@@ -40,6 +42,7 @@ def test_blocks_of_code(page):
     failed, tried = doctest.testfile(
         str(DOCS / page), module_relative=False, optionflags=doctest.ELLIPSIS, encoding="utf-8"
     )
+    plt.close("all")
     assert tried > 0
     assert failed == 0
 
@@ -392,7 +395,14 @@ def test_tol_is_in_the_unit_of_scikit_learn():
         gap, limit = model.dual_gap_ * len(y), 1e-6 * ((y - y.mean()) ** 2).sum()
         assert (gap > limit) == bool(caught) == (max_iter == 1)
         assert model.n_iter_ <= (max_iter or np.inf)
-    assert issubclass(caught[0].category if caught else estimators._base.FitConvergenceWarning, ConvergenceWarning)
+    assert gap < 1e-3 * limit  # it went on, for the sake of the coefficients
+
+
+def test_the_warning_is_of_both_classes():
+    X, y = hard()
+    for kind in (ConvergenceWarning, l1fast.ConvergenceWarning):
+        with pytest.warns(kind):
+            estimators.Lasso(alpha=0.01, max_iter=1).fit(X, y)
 
 
 def hard():
@@ -402,6 +412,11 @@ def hard():
     return X, X[:, :30].sum(axis=1) + rng.standard_normal(200)
 
 
+def test_verbose_prints_nothing(capfd):
+    estimators.LassoCV(alphas=5, verbose=2).fit(data()["X"], data()["y"])
+    assert capfd.readouterr() == ("", "")
+
+
 def test_jobs_are_threads_and_change_nothing():
     X, y = data()["X"], data()["y"]
     alone, many = (estimators.LassoCV(n_jobs=jobs).fit(X, y) for jobs in (1, None))
@@ -409,17 +424,32 @@ def test_jobs_are_threads_and_change_nothing():
     assert np.array_equal(alone.coef_, many.coef_)
 
 
-@pytest.mark.parametrize("name", estimators.__all__)
+@pytest.mark.parametrize("name", ["Lasso", "LassoCV"])
+def test_ctrl_c(name):
+    model = getattr(estimators, name)(callback=lambda state: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*hard())
+    assert not hasattr(model, "coef_")
+
+
+def test_weights_in_cross_validation():
+    """Weights are in the fits and in the errors."""
+    X, y, s, folds = (data()[name] for name in ("X", "y", "s", "folds"))
+    model = estimators.LassoCV(alphas=[0.1], cv=folds, tol=FINE).fit(X, y, s)
+    for error, (train, test) in zip(np.ravel(model.mse_path_), folds, strict=True):
+        one = estimators.Lasso(alpha=0.1, tol=FINE).fit(X[train], y[train], s[train])
+        assert error == pytest.approx(np.average((y[test] - one.predict(X[test])) ** 2, weights=s[test]), abs=AGREEMENT)
+
+
+@pytest.mark.parametrize("name", [name for name in estimators.__all__ if not name.endswith("_path")])
 def test_estimators_can_be_pickled(name):
     made = getattr(estimators, name)
-    if not inspect.isclass(made):
-        pytest.skip("a function")
     X, y = data()["X"], data()["Y" if name.startswith("MultiTask") else "y"]
     model = clone(made()).fit(X, y)
     again = pickle.loads(pickle.dumps(model))
     assert again.get_params() == model.get_params()
-    assert np.array_equal(again.get_support() if name == "StabilitySelection" else again.predict(X),
-                          model.get_support() if name == "StabilitySelection" else model.predict(X))  # fmt: skip
+    use = "transform" if name == "StabilitySelection" else "predict"
+    assert np.array_equal(getattr(again, use)(X), getattr(model, use)(X))
 
 
 def test_answers_can_be_pickled():
@@ -455,13 +485,19 @@ def test_skglm_stops_by_the_violation(tol):
     names = namespace("skglm")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        w = names["GeneralizedLinearEstimator"](
-            names["Quadratic"](), names["L1"](a), names["AndersonCD"](tol=tol, fit_intercept=False, max_iter=500)
-        ).fit(X, y).coef_  # fmt: skip
+        solver = names["AndersonCD"](tol=tol, fit_intercept=False, max_iter=500)
+        model = names["GeneralizedLinearEstimator"](names["Quadratic"](), names["L1"](a), solver)
+        w = model.fit(X, y).coef_
     seen = lasso_violation(X, y, w, 0.0, a)
     assert 1e-3 * tol < seen <= tol
     gap = objective(X, y, w, 0.0, a) - l1fast.solve(X, y, a * len(y), tol=FINE).objective / len(y)
     assert gap < tol * (y @ y) / len(y)  # the same tol asks for less as a gap
+
+
+def test_elastic_net_of_celer_is_its_lasso_by_default():
+    celer = pytest.importorskip("celer")
+    for package, l1_ratio in ((celer, 1.0), (linear_model, 0.5), (estimators, 0.5)):
+        assert inspect.signature(package.ElasticNet).parameters["l1_ratio"].default == l1_ratio
 
 
 @pytest.mark.parametrize("tol", [1e-3, 1e-6])
