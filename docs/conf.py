@@ -61,7 +61,7 @@ numpydoc_class_members_toctree = False
 numpydoc_xref_param_type = True
 numpydoc_xref_ignore = "all"  # but for our own names:
 numpydoc.xref.DEFAULT_LINKS.clear()  # those of Python and NumPy would need their inventories from the network
-numpydoc_xref_aliases = {name: f"l1fast.{name}" for name in l1fast.__all__}
+numpydoc_xref_aliases = {name: f"l1fast.{name}" for name in (*l1fast.__all__, *l1fast.ESTIMATORS)}
 FORMULA = ".. code-block:: text\n    :class: formula\n"
 PROSE_SECTIONS = ("Notes", "Examples", "References")
 

@@ -31,7 +31,7 @@ LAYERS = (
     ("_monitor", "_continuation"),
     ("_problem",),
     ("_smoothing",),
-    ("_baselines", "_design", "_datafits", "_penalties", "_result", "penalties"),
+    ("_baselines", "_block_newton", "_design", "_datafits", "_penalties", "_result", "penalties"),
     ("_saved",),
     ("_threads", "_blas", "_files", "_progress", "_figures", "_artists"),
     ("_kernels",),
@@ -122,6 +122,23 @@ def test_import_is_cheap():
     code = f"import sys, l1fast; print(*[name for name in {OPTIONAL} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert run.stdout.split() == []
+
+
+def test_estimators_without_scikit_learn():
+    """The package works without it, and says what to install when an estimator is asked for."""
+    code = """if True:
+        import sys
+        sys.modules["sklearn"] = None
+        import l1fast
+        assert "Lasso" in dir(l1fast)
+        try:
+            l1fast.Lasso
+        except ImportError as error:
+            assert "l1fast[sklearn]" in str(error), error
+        else:
+            raise AssertionError("no error")
+    """
+    subprocess.run([sys.executable, "-P", "-c", code], check=True, timeout=60)
 
 
 def test_public_names_exist():

@@ -92,7 +92,7 @@ def fold_errors(
         return one_by_one(estimator, data, ratios, alphas, folds, deadline)
     fit = fits[0]
     options = {**fit.options, **within(fit, deadline).controls, "n_threads": estimator.n_threads or 1}
-    options["tol"] = max(options["tol"], min(fit.tol, SMALLEST_GAP))
+    options["tol"] = max(fit.tol, SMALLEST_GAP)  # what scikit-learn's folds reach where that is hard; see `Units.aim`
     if estimator.standardize:
         options["penalty_weights"] = _scales_of(estimator, data)
     strengths = [one.units.strengths(grid) for one, grid in zip(fits, alphas, strict=True)]

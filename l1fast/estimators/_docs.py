@@ -94,12 +94,12 @@ sparse_coef_ : sparse matrix of shape (n_targets, n_features)
 intercept_ : float or ndarray of shape (n_targets,)
     The constant term; 0.0 without an intercept.
 dual_gap_ : float or ndarray of shape (n_targets,)
-    Certified: no model has an objective, in the units above, below that of this one minus dual_gap_.
+    Certified: no model has an objective, in the units above, below that of this one minus ``dual_gap_``.
 n_iter_ : int or list of int
     Outer steps of the solver, for each target.
 n_features_in_ : int
     Number of features seen by ``fit``.
-feature_names_in_ : ndarray of shape (n_features_in_,)
+feature_names_in_ : ndarray of shape (n_features,)
     Their names, where X has names that are all strings.""",
     "cv_attributes": """
 alpha_ : float
@@ -109,7 +109,7 @@ alphas_ : ndarray of shape (n_alphas,) or (n_l1_ratios, n_alphas)
 mse_path_ : ndarray of shape (n_alphas, n_folds) or (n_l1_ratios, n_alphas, n_folds)
     Mean squared error on the test part of each fold (weighted by sample_weight).
 mse_se_ : ndarray of shape (n_alphas,) or (n_l1_ratios, n_alphas)
-    Standard error of the mean over folds of mse_path_.
+    Standard error of the mean over folds of ``mse_path_``.
 alpha_min_, alpha_1se_ : float
     What the rules 'min' and '1se' choose.
 coef_path_ : ndarray of shape (n_features, n_alphas) or (n_targets, n_features, n_alphas)
@@ -117,7 +117,7 @@ coef_path_ : ndarray of shape (n_features, n_alphas) or (n_targets, n_features, 
 intercept_path_ : ndarray of shape (n_alphas,) or (n_targets, n_alphas)
     Their constant terms.
 path_alphas_ : ndarray of shape (n_alphas,)
-    The alphas of coef_path_: those of alphas_ for the chosen l1_ratio.""",
+    The alphas of ``coef_path_``: those of ``alphas_`` for the chosen l1_ratio.""",
 }
 
 

@@ -165,7 +165,7 @@ class ElasticNet(MultiOutputMixin, LinearRegressor):
         check_gram(self.precompute, data, self.fit_intercept)
         fit = Fit.of(self, data, self.l1_ratio)
         targets = data.y[:, None] if data.y.ndim == 1 else data.y
-        starts = self.starts(data, targets.shape[1])
+        starts = self._starts(data, targets.shape[1])
         found = [
             fit.solve(np.ascontiguousarray(target), self.alpha, start, self.callback)
             for target, start in zip(targets.T, starts, strict=True)
@@ -175,7 +175,7 @@ class ElasticNet(MultiOutputMixin, LinearRegressor):
         settle(self, found, data)
         return self
 
-    def starts(self, data: Data, n_targets: int) -> Any:
+    def _starts(self, data: Data, n_targets: int) -> Any:
         """Where to start for each target: the last coef_ with warm_start."""
         if not self.warm_start or not hasattr(self, "coef_"):
             return [None] * n_targets

@@ -133,7 +133,7 @@ class MultiTaskElasticNet(ElasticNet):
         if data.y.ndim == 1:
             raise ValueError(f"For mono-task outputs, use {type(self).__name__.removeprefix('MultiTask')}")
         fit = Fit.of(self, data, self.l1_ratio)
-        start = self.starts(data, data.y.shape[1]) if self.warm_start and hasattr(self, "coef_") else None
+        start = self._starts(data, data.y.shape[1]) if self.warm_start and hasattr(self, "coef_") else None
         found = fit.solve(data.y, self.alpha, start, self.callback)
         fit.judge(found)
         settle(self, [found], data)
