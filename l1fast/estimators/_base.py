@@ -51,6 +51,11 @@ SMALLEST_GAP = 1e-14
 """Relative gaps of folds and of several tasks below this are not aimed at: rounding decides if they are reached."""
 
 
+FOLD_POWER = 1.5
+"""Folds are fitted to a gap of the order of tol^1.5. At tol=1e-4 their errors are as near to those at the optimum as
+scikit-learn's or nearer; an aim at tol^2 made cross-validating elastic nets with many features three times slower."""
+
+
 class InvalidParameterError(ValueError, TypeError):
     """A parameter has a value of the wrong type or out of range; both bases, as in scikit-learn."""
 
@@ -84,6 +89,11 @@ class Units:
     def alpha(self, lam: Any) -> Any:
         """The alpha with this lam; r > 0."""
         return lam / (self.l1_ratio * self.total)
+
+    @staticmethod
+    def fold_aim(tol: float) -> float:
+        """The gap that a fold aims at."""
+        return float(max(2.0 * min(tol, tol**FOLD_POWER), min(2.0 * tol, SMALLEST_GAP)))
 
     def gap(self, relative: Any, null_loss: float) -> Any:
         """``dual_gap_`` of a relative gap of the core: relative times the loss of the best constant, per sample."""

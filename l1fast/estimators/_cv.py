@@ -32,13 +32,13 @@ from l1fast.estimators._base import (
     COMMON,
     FLAG,
     NOTHING,
-    SMALLEST_GAP,
     VERBOSE,
     Data,
     Fit,
     FoundPath,
     LinearRegressor,
     Rule,
+    Units,
     check_gram,
     check_parameters,
     choice,
@@ -92,7 +92,7 @@ def fold_errors(
         return one_by_one(estimator, data, ratios, alphas, folds, deadline)
     fit = fits[0]
     options = {**fit.options, **within(fit, deadline).controls, "n_threads": estimator.n_threads or 1}
-    options["tol"] = max(fit.tol, SMALLEST_GAP)  # what scikit-learn's folds reach where that is hard; see `Units.aim`
+    options["tol"] = Units.fold_aim(estimator.tol)
     if estimator.standardize:
         options["penalty_weights"] = _scales_of(estimator, data)
     strengths = [one.units.strengths(grid) for one, grid in zip(fits, alphas, strict=True)]
@@ -149,7 +149,12 @@ def _one_fold(
     rows = sparse.csr_array(data.X) if sparse.issparse(data.X) else data.X
     weight = data.sample_weight
     part = Data(rows[train], data.y[train], None if weight is None else weight[train])
-    fit = within(Fit.of(estimator, part, l1_ratio), deadline, n_threads=estimator.n_threads or 1)
+    fit = within(
+        Fit.of(estimator, part, l1_ratio),
+        deadline,
+        n_threads=estimator.n_threads or 1,
+        tol=Units.fold_aim(estimator.tol),
+    )
     found = fit.path(part.y, alphas)
     errors = np.full(len(alphas), np.nan)
     errors[: len(found.alphas)] = squared_errors(
@@ -315,7 +320,7 @@ class CrossValidated(LinearRegressor):
 
     def _settle_errors(self, errors: Errors, ratios: list[float], alphas: list[Any]) -> int:
         """Set what the errors say: the scores kept, alpha_ and l1_ratio_; return the index of the l1_ratio."""
-        done: NDArray[np.bool_] = np.asarray(~np.isnan(errors).any(axis=2))
+        done: Any = ~np.isnan(errors).any(axis=2)
         if not done.any():
             raise ValueError(
                 f"time_limit={self.time_limit!r} passed, or the callback stopped, before one alpha was done on all "
