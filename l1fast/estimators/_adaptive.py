@@ -180,12 +180,12 @@ class AdaptiveLasso(LinearRegressor):
     ----------
     {coef_}
     initial_coef_ : ndarray of float64, shape (n_features,)
-        w0. n_iter_ does not count the steps to it.
+        w0. ``n_iter_`` does not count the steps to it.
     eps_ : float
         eps. It is 1 if w0 is 0, so that all u_j are 1.
     weights_ : ndarray of float64, shape (n_features,)
         v_j u_j of the last step. With ``standardize`` w stands for the coefficients of the scaled columns everywhere in
-        these formulas, and weights_ is for those of X as given.
+        these formulas, and ``weights_`` is for those of X as given.
     objectives_ : ndarray of float64, shape (n_reweights + 1,)
         F at w0 (with its best intercept) and after every step; fewer if time ran out.
 
@@ -196,7 +196,8 @@ class AdaptiveLasso(LinearRegressor):
 
     Notes
     -----
-    dual_gap_ certifies the weighted Lasso of the last step. F is not convex: its minimum over all w is not certified.
+    ``dual_gap_`` certifies the weighted Lasso of the last step. F is not convex: its minimum over all w is not
+    certified.
     Cost: a solve for w0 and one for each step, each from the last solution.
 
     References

@@ -100,7 +100,7 @@ class LassoIC(LinearRegressor):
     alphas_ : ndarray of shape (n_alphas,)
         The alphas tried, falling.
     criterion_ : ndarray of shape (n_alphas,)
-        The criterion at each; infinite where 'profile' means nothing, for df_ + 1 >= n.
+        The criterion at each; infinite where 'profile' means nothing, for ``df_`` + 1 >= n.
     df_ : ndarray of int64, shape (n_alphas,)
         Non-zero coefficients.
     noise_variance_ : float
@@ -122,7 +122,7 @@ class LassoIC(LinearRegressor):
     smallest just above a change, and on a grid at the smallest alpha of a support. A finer grid comes nearer to it.
 
     Weights count as repetitions, as n = sum_i s_i shows: multiplied by a constant they choose another model. With
-    linearly dependent columns df_ may exceed the rank of the support, the better count (Tibshirani and Taylor,
+    linearly dependent columns ``df_`` may exceed the rank of the support, the better count (Tibshirani and Taylor,
     Ann. Statist. 2012). With 'profile', a path that comes near to interpolation (df near n) has no finite minimum of
     the likelihood: end it before, with a larger eps.
 

@@ -96,7 +96,7 @@ class StabilitySelection(SelectorMixin, BaseEstimator):
     Pi_j(alpha) = share of subsamples with w_j(alpha) != 0;   selected: max over alpha in A of Pi_j(alpha) >= threshold
 
     where w(alpha) minimises 1/(2 S) sum_i s_i (y_i - x_i'w - b)^2 + alpha sum_j v_j |w_j| on the rows of a subsample
-    (S is the sum of their weights), and A = alphas_[:n_alphas_used_].
+    (S is the sum of their weights), and A = ``alphas_[:n_alphas_used_]``.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ class StabilitySelection(SelectorMixin, BaseEstimator):
     alphas_ : ndarray of shape (n_alphas,)
         Falling. An automatic grid begins at the smallest alpha with no feature on all data.
     n_alphas_used_ : int
-        A = alphas_[:n_alphas_used_].
+        A = ``alphas_[:n_alphas_used_]``.
     n_selected_path_ : ndarray of shape (n_alphas,)
         q for every length of A: the mean number of features selected at some alpha in A, on a subsample.
     expected_false_positives_ : float
@@ -145,7 +145,7 @@ class StabilitySelection(SelectorMixin, BaseEstimator):
         Outer steps of the solver, in all paths together.
     n_features_in_ : int
         Number of features seen by ``fit``.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, where X has names that are all strings.
 
     See Also
@@ -154,11 +154,11 @@ class StabilitySelection(SelectorMixin, BaseEstimator):
 
     Notes
     -----
-    expected_false_positives_ bounds the expected number of features selected that are noise, under conditions: all
+    ``expected_false_positives_`` bounds the expected number of features selected that are noise, under conditions: all
     noise features are selected by the Lasso on a half with the same probability, and no more often than by guessing
     (for 'half', theorem 1 of Meinshausen and Buhlmann also asks that they be exchangeable). For 'complementary' nothing
     is asked: the same number then bounds the expected number of selected features whose probability to be selected on a
-    half is at most q / p (theorem 1 of Shah and Samworth). expected_false_positives_unimodal_ bounds that too if
+    half is at most q / p (theorem 1 of Shah and Samworth). ``expected_false_positives_unimodal_`` bounds that too if
     the share of pairs with a feature selected on both halves has a unimodal distribution, for each such feature
     (theorem 2); it is about half as large. q is estimated by its mean over the subsamples. With
     max_false_positives, A is chosen from the same subsamples, which the theorems do not account for.

@@ -1,5 +1,6 @@
-# Values of glmnet (Friedman, Hastie and Tibshirani, J. Stat. Softw. 2010) for tests/test_known_answers.py, and of l1ce
-# (Osborne, Presnell and Turlach, J. Comput. Graph. Statist. 2000) for the prostate example of Tibshirani (JRSS B, 1996).
+# Values of glmnet (Friedman, Hastie and Tibshirani, J. Stat. Softw. 2010) for tests/test_known_answers.py and
+# tests/test_moving.py, and of l1ce (Osborne, Presnell and Turlach, J. Comput. Graph. Statist. 2000) for the prostate
+# example of Tibshirani (JRSS B, 1996).
 #
 #     Rscript tests/golden/glmnet.R > tests/golden/glmnet.json
 #
@@ -39,6 +40,37 @@ cases <- list(
                     penalty.factor = c(0, 1, 2, 1, 0.5, 1, 3, 1), lower.limits = rep(-0.5, p), upper.limits = rep(1, p))
 )
 
+# Several targets: one of them larger, so that scaling it would show.
+Y <- cbind(y, round(64 * (3 * X[, 2] - 2 * X[, 3] + rnorm(n))) / 64)
+several <- lapply(list("lasso" = list(alpha = 1), "elastic net" = list(alpha = 0.5)), function(options) {
+  fit <- do.call(glmnet, c(list(x = X, y = Y, family = "mgaussian", lambda = 0.5, standardize = FALSE,
+                                standardize.response = FALSE, thresh = 1e-22, maxit = 1e7), options))
+  c(list(lambda = 0.5), options, list(intercept_found = as.numeric(fit$a0),
+                                      coef = unname(t(sapply(fit$beta, as.numeric)))))
+})
+
+# The blend of the Lasso and least squares on its support.
+relaxed <- glmnet(X, y, lambda = c(1, 0.5, 0.3), relax = TRUE, standardize = FALSE, thresh = 1e-22, maxit = 1e7)
+relaxed <- list(lambda = 0.3, gamma = 0.25, coef = as.numeric(coef(relaxed, s = 0.3, gamma = 0.25)))
+
+# Cross-validation with folds of one size, and with folds of 13, 13 and 14.
+foldids <- list(equal = rep(1:4, length.out = n), unequal = rep(1:3, length.out = n))
+lambdas <- 2 * 0.7^(0:14)
+folds <- lapply(foldids, function(foldid) {
+  fit <- cv.glmnet(X, y, lambda = lambdas, foldid = foldid, standardize = FALSE, thresh = 1e-22, maxit = 1e7)
+  list(foldid = foldid, cvm = as.numeric(fit$cvm), cvsd = as.numeric(fit$cvsd),
+       lambda.min = fit$lambda.min, lambda.1se = fit$lambda.1se)
+})
+
+# The grid of lambda by default, first with its early end (below), then without: 40 x 8, and its first 6 rows.
+grid <- function(rows) {
+  lambda <- glmnet(X[rows, ], y[rows], standardize = FALSE)$lambda
+  list(length = length(lambda), first = lambda[1], last = lambda[length(lambda)])
+}
+ended <- grid(1:n)
+glmnet.control(fdev = 0, devmax = 1)
+grids <- list(ended = ended, tall = grid(1:n), wide = grid(1:6))
+
 # The prostate data as its correlations, which determine the coefficients of the standardised predictors.
 data(Prostate)
 predictors <- scale(as.matrix(Prostate[, 1:8]))
@@ -51,5 +83,6 @@ prostate <- list(
 
 versions <- c(R = as.character(getRversion()), glmnet = as.character(packageVersion("glmnet")),
               lasso2 = as.character(packageVersion("lasso2")))
-report <- list(versions = as.list(versions), X = X, y = as.numeric(y), weights = weights, cases = cases, prostate = prostate)
+report <- list(versions = as.list(versions), X = X, y = as.numeric(y), weights = weights, cases = cases, Y = unname(Y),
+               several = several, relaxed = relaxed, lambdas = lambdas, folds = folds, grids = grids, prostate = prostate)
 cat(toJSON(lapply(report, identity), digits = I(17), auto_unbox = TRUE), "\n", sep = "")
