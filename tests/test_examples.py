@@ -13,7 +13,12 @@ README = ROOT / "README.md"
 
 @pytest.mark.parametrize(
     "name",
-    [f"l1fast.{name}" for name in ("_compare", "_solve", "_path", "_prox", "_result", "io", "penalties")],
+    [
+        f"l1fast.{name}"
+        for name in ("_compare", "_cross_validation", "_path", "_prox", "_result", "_solve", "_tasks", "io")
+    ]
+    + ["l1fast.penalties"]
+    + [f"l1fast.estimators.{name}" for name in ("_cv", "_linear", "_multitask", "_paths")],
 )
 def test_docstrings(name):
     failed, tried = doctest.testmod(importlib.import_module(name))
@@ -64,3 +69,5 @@ def test_readme(capsys):
     bounded, certified = map(float, capsys.readouterr().out.split())
     assert bounded == pytest.approx(certified, abs=1e-9)
     assert_prints("path", ["status", "lams", "support", "deviance", "reason"], scope, capsys)
+    exec(part(r"<!-- example: estimators -->\n```python\n(.*?)```"), scope)
+    assert capsys.readouterr().out == part(r"<!-- output: estimators -->\n```text\n(.*?)```")
