@@ -62,6 +62,15 @@ class CD:
         whole = design.storage.nbytes if design.by_rows else 0
         return whole + (design.storage.nbytes if design.sparse else 0) <= self.memory_limit
 
+    def by_gram(self, problem: Problem, size: int) -> bool:
+        """Whether a working set of that size is solved through its Gram matrix, not on the columns.
+
+        With l2 the support can outgrow the samples: then an update of a short dense column costs less than one of all
+        slopes, and few epochs are needed (elastic net paths of 300 x 3000: a quarter of the time).
+        """
+        short = problem.penalty.l2 > 0.0 and size > SHORT_COLUMNS * problem.shape[0] and not problem.design.sparse
+        return size <= self.gram_limit and not short
+
     def enlarge(self, working: WorkingSet, w: Vector, score: Vector, violators: int, copies: bool) -> int:
         """Let the worst violators into the working set; score is above 0 for the violators. Returns how many came.
 
@@ -142,7 +151,7 @@ class CD:
             final = 0.5 * monitor.target * inner_share / INNER_SHARE
             closed = not stages and not violators  # as far as can be seen, nothing outside changes the picture
             target = final if closed else max(inner_share * gap.gap, final)
-            if len(working.members) <= self.gram_limit:
+            if self.by_gram(stage, len(working.members)):
                 epochs += working.descend(stage, w, g, loss, target, monitor)
             elif w.ndim == 1 and not self.affords(problem.design):
                 rest = FISTA().run(problem, best, max_iter - iteration, monitor)
@@ -194,6 +203,9 @@ def continuation(problem: Problem, g: Vector) -> list[Problem]:
         if largest * 10.0 ** (-k / STAGES_PER_DECADE) > 1.5 * penalty.lam
     ]
 
+
+SHORT_COLUMNS = 2
+"""Members for each sample above which the columns of a dense X with l2 are short: a product and an update read them."""
 
 GRAM_BYTES = 20
 """Bytes for each cell of a Gram matrix: itself, its factor, and a quarter more while it grows."""

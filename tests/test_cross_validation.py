@@ -80,8 +80,7 @@ def test_options(shape, storage, option):
     judge(found, X, y, folds, l2=l2, **chosen)
 
 
-@pytest.mark.parametrize("shuffle", [False, True])
-@pytest.mark.parametrize("precision", [np.float32, np.float64])
+@pytest.mark.parametrize(("precision", "shuffle"), [(np.float32, True), (np.float64, False)])
 @pytest.mark.parametrize("storage", problems.STORAGES)
 def test_storages(storage, precision, shuffle):
     X, y = problems.make(80, 24)

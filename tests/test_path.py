@@ -558,3 +558,15 @@ def test_repeated_rows_are_compressed_or_not(problem):
     if "sample_weight" in chosen:
         changes["sample_weight"] = np.tile(chosen["sample_weight"], 10)
     assert_same_objectives(random_path(problem), random_path(problem, **changes), problem, 10)
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_a_support_that_outgrows_the_samples(storage):
+    """With l2 and short dense columns the working set is solved on the columns."""
+    X, y = problems.make(12, 90, density=0.6)
+    for tol in TOLS:
+        found = judged.path(
+            problems.STORAGES[storage](X), y, n_lams=6, lam_min_ratio=0.01, l2_ratio=1.0, tol=tol, fit_intercept=True
+        )
+        assert found.converged
+        assert found.df[-1] > 2 * len(y)
