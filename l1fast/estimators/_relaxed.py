@@ -170,7 +170,8 @@ class RelaxedLasso(LinearRegressor):
 
     Notes
     -----
-    ``dual_gap_`` is that of w_lasso. With ``positive``, w_ls >= 0 too, one of the minimisers where there are many.
+    ``dual_gap_`` is that of w_lasso. With ``positive``, w_ls >= 0 too, and is one of the minimisers where there are
+    many.
     Cost: a solve, and least squares on the support, of which a dense copy is made.
 
     References
