@@ -43,6 +43,7 @@ from l1fast._solve import (
     CURES,
     MOST_ITERATIONS,
     Bounds,
+    advice,
     assemble,
     conclude,
     make_problem,
@@ -70,8 +71,8 @@ LEAST_SHARE = 0.1
 CANCELLED = 1e-8
 """Part of the terms of a sum of squared errors below which it is not taken as a difference of Gram products."""
 
-SPARE = 0.5
-"""Part of the target that the Gram matrix is asked for before X certifies."""
+SPARE = 0.01
+"""Part of the target that the Gram matrix is asked for before X certifies: a Newton step, which costs next to nothing."""
 
 FLOAT_BYTES = 8
 
@@ -100,6 +101,7 @@ def cross_validate(
     memory_limit: int | None = None,
     on_progress: CVCallback | None = None,
     refit: Callable[[CrossValidation], tuple[int, int]] | None = None,
+    refit_tol: float | None = None,
 ) -> CrossValidation:
     """Cross-validate the Lasso or elastic net over one or more sequences of strengths.
 
@@ -131,6 +133,8 @@ def cross_validate(
     refit : callable, optional
         Given the `CrossValidation`, it picks (sequence, index); the fit on all samples at that strength, certified
         from X, is then its ``refit``.
+    refit_tol : float, optional
+        The tol of that fit; without it, ``tol``.
 
     Returns
     -------
@@ -165,6 +169,7 @@ def cross_validate(
     tol, limit = as_number("tol", tol), None if time_limit is None else as_number("time_limit", time_limit)
     most = None if max_iter is None else min(as_count("max_iter", max_iter), MOST_ITERATIONS)
     memory = None if memory_limit is None else as_count("memory_limit", memory_limit)
+    last_tol = tol if refit_tol is None else as_number("refit_tol", refit_tol)
     jobs = default_threads() if n_jobs is None else as_count("n_jobs", n_jobs, least=1)
     inner = as_count("n_threads", n_threads, least=1)
     if on_progress is not None and not callable(on_progress):
@@ -212,7 +217,7 @@ def cross_validate(
         outcomes = crew.each(lambda k: run.fold(k, grid, parts[k][1], weight, shared), range(len(parts)))
         result = _gather(outcomes, grid, parts, weight, run, reason)
         if refit is not None:
-            result = replace(result, refit=run.refit(refit(result), result, shared))
+            result = replace(result, refit=run.refit(refit(result), last_tol, result, shared))
     finally:
         crew.stop.set()
     if not result.converged or (result.refit is not None and not result.refit.converged):
@@ -316,12 +321,12 @@ class Run:
         """A path on its way."""
         return Walk(problem, self.algorithm, self.max_iter, self.tol, self.began, self.limit, self.crew.stop)
 
-    def refit(self, pick: tuple[int, int], found: CrossValidation, shared: SharedGram | None) -> Result:
+    def refit(self, pick: tuple[int, int], tol: float, found: CrossValidation, shared: SharedGram | None) -> Result:
         """All samples at one strength, from the mean of the folds."""
         row, index = pick
         lam, l2 = float(found.lams[row, index]), float(found.l2s[row, index])
         problem, carry = self.whole.with_strength(lam, l2), Carry()
-        monitor = replace(self.walk(problem).monitor(), stop=None)
+        monitor = replace(self.walk(problem).monitor(), stop=None, target=tol * problem.scale)
         paths = [path for path in found.paths[row] if index < len(path)]
         w = (
             problem.penalty.within(np.mean([path.coef(index) for path in paths], axis=0))
@@ -334,7 +339,7 @@ class Run:
             answer = descend_compressed(problem, working, w, replace(monitor, target=SPARE * monitor.target))
             w = w if answer is None else answer[0].coef
         outcome, certificate, dual = run_certified(self.algorithm, problem, w, self.max_iter, monitor, carry)
-        return conclude(problem, (self.algorithm.name, found.reason), outcome, certificate, dual, monitor, self.tol)
+        return conclude(problem, (self.algorithm.name, found.reason), outcome, certificate, dual, monitor, tol)
 
     def fold(
         self,
@@ -559,6 +564,9 @@ def _gather(
 
 def _advice(result: CrossValidation) -> str:
     """The text of the ConvergenceWarning."""
+    if result.converged:
+        assert result.refit is not None
+        return "the fit on all samples: " + advice(result.refit)
     missed, left = int(np.sum(result.dual_gaps > result.tol)), int(np.isnan(result.errors).sum())
     largest = f" (the largest is {np.nanmax(result.dual_gaps):.3e})" if missed else ""
     return (

@@ -197,6 +197,20 @@ def test_refit(shape, storage):
     assert found.refit.converged
 
 
+def test_a_refit_may_be_stricter_and_may_fall_short():
+    X, y = problems.make(90, 20, density=1.0)
+    lams, folds = grid(X, y), kfold(90, 3)
+    arguments = (X, y, folds, [(lams, 0 * lams)])
+    found = l1fast.cross_validate(*arguments, tol=1e-3, refit=lambda found: (0, 3), refit_tol=1e-12)
+    assert found.refit.converged
+    assert found.refit.tol == 1e-12
+    referee.check(found.refit, X, y, lams[3])
+    with pytest.warns(l1fast.ConvergenceWarning, match="the fit on all samples"):
+        found = l1fast.cross_validate(*arguments, tol=1e-3, refit=lambda found: (0, 3), refit_tol=0.0)
+    assert found.converged
+    assert not found.refit.converged
+
+
 def test_weights_of_the_penalty_that_are_estimated_see_no_test_sample():
     X, y = problems.make(90, 20)
     folds, seen = kfold(90, 3), []

@@ -494,3 +494,12 @@ def test_errors_of_data():
         l1fast.ElasticNetCV(l1_ratio=0.0).fit(X, y)
     assert issubclass(_base.InvalidParameterError, ValueError)
     assert issubclass(_base.InvalidParameterError, TypeError)
+
+
+def test_verbose_shows_a_bar_only_on_a_terminal(capsys):
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((60, 20))
+    y = X[:, 0] + rng.standard_normal(60)
+    quiet, told = (l1fast.LassoCV(cv=3, verbose=verbose).fit(X, y) for verbose in (False, True))
+    np.testing.assert_array_equal(quiet.coef_, told.coef_)
+    assert capsys.readouterr() == ("", "")

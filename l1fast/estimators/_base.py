@@ -502,12 +502,16 @@ class Fit:
                 result = solve(self.X, y, lam, **self.options, **controls)
             else:
                 result = solve_tasks(self.X, y, lam, **self._of_tasks, **controls)
+        return self.found(result, y)
+
+    def found(self, result: Any, y: NDArray[np.float64]) -> Found:
+        """What the core found for this fit, in the units of the estimators."""
         return Found(
             coef=result.coef.T if self.scale is None else result.coef.T / self.scale,
             intercept=result.intercept,
             dual_gap=float(self.units.gap(result.dual_gap, self.null_loss(y))),
             relative_gap=result.dual_gap,
-            n_iter=result.n_iter,
+            n_iter=max(result.n_iter, 1),  # the look that found the start to be the answer
             status=result.status,
         )
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numbers
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,7 +25,8 @@ from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import column_or_1d
 
 from l1fast._cross_validation import cross_validate
-from l1fast._result import quietly
+from l1fast._progress import Progress
+from l1fast._result import Result, quietly
 from l1fast._threads import default_threads
 from l1fast.estimators._base import (
     ARRAY,
@@ -76,17 +78,30 @@ Errors = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FoldErrors:
-    """errors : shape (n_l1_ratios, n_alphas, n_folds), NaN where time ran out; gap : the largest relative one."""
+    """errors : shape (n_l1_ratios, n_alphas, n_folds), NaN where time ran out; gap : the largest relative one.
+
+    best : the fit on all data at the strength picked, where one was.
+    """
 
     errors: Errors
     gap: float
     status: str
+    best: Result | None = None
 
 
 def fold_errors(
-    estimator: Any, data: Data, fits: list[Fit], alphas: list[Any], folds: list[Any], deadline: float | None
+    estimator: Any,
+    data: Data,
+    fits: list[Fit],
+    alphas: list[Any],
+    folds: list[Any],
+    deadline: float | None,
+    pick: Callable[[Errors], tuple[int, int]] | None,
 ) -> FoldErrors:
-    """The error at every l1_ratio and alpha on every fold, by one `cross_validate` where it can say the problem."""
+    """The error at every l1_ratio and alpha on every fold, by one `cross_validate` where it can say the problem.
+
+    pick : chooses (l1_ratio, alpha) by their places, for a fit on all data that knows what the folds found.
+    """
     ratios = [fit.units.l1_ratio for fit in fits]
     if data.y.ndim > 1 or (estimator.standardize and any(r != 1.0 for r in ratios)):
         return one_by_one(estimator, data, ratios, alphas, folds, deadline)
@@ -96,18 +111,21 @@ def fold_errors(
     if estimator.standardize:
         options["penalty_weights"] = _scales_of(estimator, data)
     strengths = [one.units.strengths(grid) for one, grid in zip(fits, alphas, strict=True)]
-    with quietly(), plain_errors(fit.X, fit.name):
+    progress = Progress(then=estimator.callback) if estimator.verbose else nullcontext(estimator.callback)
+    with quietly(), plain_errors(fit.X, fit.name), progress as on_progress:
         found = cross_validate(
             fit.X,
             data.y,
             folds,
             strengths,
             n_jobs=_jobs(estimator.n_jobs),
-            on_progress=estimator.callback,
+            on_progress=on_progress,
+            refit=None if pick is None else lambda found: pick(found.errors),
+            refit_tol=fit.controls["tol"],
             **options,
         )
     gaps = found.dual_gaps[np.isfinite(found.dual_gaps)]
-    return FoldErrors(found.errors, float(gaps.max(initial=0.0)), found.status.value)
+    return FoldErrors(found.errors, float(gaps.max(initial=0.0)), found.status.value, found.refit)
 
 
 def _jobs(n_jobs: int | None) -> int | None:
@@ -274,8 +292,13 @@ class CrossValidated(LinearRegressor):
         folds = list(check_cv(self.cv).split(X if hasattr(X, "shape") else data.X, data.y, **routing))
         self._check_folds(folds, data)
 
-        found = fold_errors(self, data, fits, alphas, folds, deadline)
-        at = self._settle_errors(found.errors, ratios, alphas)
+        def pick(errors: Errors) -> tuple[int, int]:
+            row = self._settle_errors(errors, ratios, alphas)
+            return row, int(np.flatnonzero(alphas[row] == self.alpha_)[0])
+
+        plain = self.callback is None and not self.keep_path  # else the last fit has more to tell, or is on a path
+        found = fold_errors(self, data, fits, alphas, folds, deadline, pick if plain else None)
+        at = pick(found.errors)[0]
         fit = within(fits[at], deadline)
         warn_unconverged(
             found.gap, fit.tol, found.status, int(np.count_nonzero(np.isnan(found.errors).any(axis=(0, 2))))
@@ -283,7 +306,10 @@ class CrossValidated(LinearRegressor):
         start = None
         if self.keep_path:
             start = self._settle_path(fit, data, alphas[at])
-        best = within(fit, deadline).solve(data.y, self.alpha_, start, self.callback)
+        if found.best is not None:
+            best = fit.found(found.best, data.y)
+        else:
+            best = within(fit, deadline).solve(data.y, self.alpha_, start, self.callback)
         fit.judge(best)
         settle(self, [best], data)
         return self

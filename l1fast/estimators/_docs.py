@@ -75,7 +75,7 @@ alphas : int or array-like, default=100
 cv : int, cross-validation generator or iterable, default=None
     As in scikit-learn: the number of folds (None: 5), a splitter, or (train, test) pairs of indices.
 verbose : bool or int, default=False
-    Accepted as in scikit-learn.
+    Show a progress bar on a terminal (rich, of the extra ``cli``, draws it); nothing elsewhere.
 n_jobs : int, default=None
     Folds fitted at once, each in a thread; None and -1 for as many as there are cores. The result does not depend on
     it.""",
