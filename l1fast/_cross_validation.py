@@ -71,8 +71,8 @@ LEAST_SHARE = 0.1
 CANCELLED = 1e-8
 """Part of the terms of a sum of squared errors below which it is not taken as a difference of Gram products."""
 
-SPARE = 0.01
-"""Part of the target that the Gram matrix is asked for before X certifies: a Newton step, which costs next to nothing."""
+SPARE = 0.5
+"""Part of the target that the Gram matrix is asked for before X certifies."""
 
 FLOAT_BYTES = 8
 

@@ -34,6 +34,7 @@ from l1fast.estimators._base import (
     COMMON,
     FLAG,
     NOTHING,
+    SMALLEST_GAP,
     VERBOSE,
     Data,
     Fit,
@@ -71,6 +72,9 @@ RULES: Mapping[str, Rule] = {
 }
 
 Errors = NDArray[np.float64]
+
+SPARE = 0.01
+"""Part of its aim that the last fit goes for: it starts so near that it may end just there, and a little costs little."""
 
 
 # ------------------------------------------------------------------------------------------------ the folds
@@ -121,7 +125,7 @@ def fold_errors(
             n_jobs=_jobs(estimator.n_jobs),
             on_progress=on_progress,
             refit=None if pick is None else lambda found: pick(found.errors),
-            refit_tol=fit.controls["tol"],
+            refit_tol=max(SPARE * fit.controls["tol"], min(fit.tol, SMALLEST_GAP)),
             **options,
         )
     gaps = found.dual_gaps[np.isfinite(found.dual_gaps)]
