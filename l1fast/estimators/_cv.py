@@ -74,7 +74,7 @@ RULES: Mapping[str, Rule] = {
 Errors = NDArray[np.float64]
 
 SPARE = 0.01
-"""Part of its aim that the last fit goes for: it starts so near that it may end just there, and a little costs little."""
+"""Part of its aim that the last fit goes for: it starts so near that it could end just there."""
 
 
 # ------------------------------------------------------------------------------------------------ the folds
