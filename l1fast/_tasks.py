@@ -54,7 +54,8 @@ class TaskResult(Result):
     dual_gap : float
         (F(W, b) - D(dual)) / F(0, b0), F(0, b0) the objective of the best constant for each task.
     violation : float
-        max_j dist(-gradient_j, subdifferential_j) in the Euclidean norm of R^n_tasks, in units of X.T @ Y.
+        max_j dist(-gradient_j, subdifferential_j) in the Euclidean norm of R^n_tasks, in units of X.T @ Y; for lam = 0
+        a bound on it, from the largest of each task.
     dual : ndarray of float64, shape (n_samples, n_tasks)
         The dual point theta behind ``dual_gap``: ||x_j' theta||_2 <= lam v_j for every column j without an l2 penalty.
     """

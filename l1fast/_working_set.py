@@ -68,8 +68,8 @@ class CD:
         With l2 the support can outgrow the samples: then an update of a short dense column costs less than one of all
         slopes, and few epochs are needed (elastic net paths of 300 x 3000: a quarter of the time).
         """
-        short = problem.penalty.l2 > 0.0 and size > SHORT_COLUMNS * problem.shape[0] and not problem.design.sparse
-        return size <= self.gram_limit and not short
+        short = size > max(SHORT_COLUMNS * problem.shape[0], FEW_MEMBERS) and not problem.design.sparse
+        return size <= self.gram_limit and not (short and problem.penalty.l2 > 0.0)
 
     def enlarge(self, working: WorkingSet, w: Vector, score: Vector, violators: int, copies: bool) -> int:
         """Let the worst violators into the working set; score is above 0 for the violators. Returns how many came.
@@ -204,8 +204,11 @@ def continuation(problem: Problem, g: Vector) -> list[Problem]:
     ]
 
 
-SHORT_COLUMNS = 2
-"""Members for each sample above which the columns of a dense X with l2 are short: a product and an update read them."""
+SHORT_COLUMNS, FEW_MEMBERS = 2, 500
+"""Members for each sample above which the columns of a dense X with l2 are short: a product and an update read them.
+
+Of FEW_MEMBERS the Gram matrix costs little, and Newton steps on it reach the last digit.
+"""
 
 GRAM_BYTES = 20
 """Bytes for each cell of a Gram matrix: itself, its factor, and a quarter more while it grows."""

@@ -124,7 +124,9 @@ def check(result, X, Y, lam, **options):
     in_gradient += unit * (problem.lam * problem.v).max(initial=0)
     in_gradient += unit * problem.l2 * (problem.v @ np.abs(W)).sum()
     violation = problem.violation(W, b)
-    assert abs(result.violation - violation) <= in_gradient, (result.violation, float(violation))
+    assert result.violation >= violation - in_gradient, (result.violation, float(violation))
+    if problem.lam > 0:  # without lam the tasks are solved apart, and their largest violations combined
+        assert result.violation <= violation + in_gradient, (result.violation, float(violation))
     assert result.lam == float(lam)
     assert result.converged == (result.status.name == "CONVERGED")
     if result.converged:

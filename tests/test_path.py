@@ -561,8 +561,9 @@ def test_repeated_rows_are_compressed_or_not(problem):
 
 
 @pytest.mark.parametrize("storage", STORAGES)
-def test_a_support_that_outgrows_the_samples(storage):
+def test_a_support_that_outgrows_the_samples(storage, monkeypatch):
     """With l2 and short dense columns the working set is solved on the columns."""
+    monkeypatch.setattr("l1fast._working_set.FEW_MEMBERS", 0)
     X, y = problems.make(12, 90, density=0.6)
     for tol in TOLS:
         found = judged.path(
