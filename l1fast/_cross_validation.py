@@ -360,6 +360,9 @@ class Run:
                 walk.compressed = walk.carry.working = adopted
             elif carried is not None:
                 walk.carry.working = carried
+            elif isinstance(self.algorithm, CD) and compressible(problem, self.algorithm, len(grid) * len(lams)):
+                walk.compress()
+                adopted = walk.compressed
             status = walk.through(share * lams, share * l2s, self._teller(k, row, grid), certify_last=False)
             made.status = status if made.status is Status.CONVERGED else made.status
             carried = walk.carry.working
