@@ -69,7 +69,7 @@ def stages(
         cost = 2.0 * share * problem.penalty.lam * total  # twice that of a width of 1
         end = 0.0 if continuation or cost == 0.0 else max(target / cost, TINY)
     else:
-        wanted = Smoothing.of(penalty, problem.shape[1])
+        wanted = Smoothing.of(penalty, problem.shape[1]).scaled(problem.units)
         end = wanted.width
     if wanted.kind == "quadratic" or strength == 0.0:
         yield wanted, True

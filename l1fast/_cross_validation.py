@@ -339,7 +339,7 @@ class Run:
             answer = descend_compressed(problem, working, w, replace(monitor, target=SPARE * monitor.target))
             w = w if answer is None else answer[0].coef
         outcome, certificate, dual = run_certified(self.algorithm, problem, w, self.max_iter, monitor, carry)
-        return conclude(problem, (self.algorithm.name, found.reason), outcome, certificate, dual, monitor, tol)
+        return conclude(problem, lam, (self.algorithm.name, found.reason), outcome, certificate, dual, monitor, tol)
 
     def fold(
         self,

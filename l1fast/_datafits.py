@@ -64,6 +64,11 @@ class LeastSquares:
         """The loss of the best constant prediction: 1/2 ||y||^2 without an intercept."""
         return 0.5 * float(self.centred @ self.weighted)
 
+    @property
+    def counted(self) -> Vector:
+        """y - y_mean where the weight is not 0."""
+        return self.centred if self.sample_weight is None else self.centred[self.sample_weight > 0.0]
+
     def inner(self, a: Vector, b: Vector) -> float:
         """sum_i a_i b_i / s_i, the product that makes q = s (prediction - y) a residual; rows with s_i = 0 are out."""
         if self.sample_weight is None:

@@ -251,7 +251,8 @@ class HuberDescent:
 
     def smoothing(self, walk: Walk, iteration: int) -> Smoothing:
         """The Huber penalty after so many steps; a repair of the certificate goes on where the walk ended."""
-        return Smoothing("huber", self.mu / math.log2(walk.monitor.offset + 2 + iteration))
+        mu = float(walk.problem.units.width(self.mu))
+        return Smoothing("huber", mu / math.log2(walk.monitor.offset + 2 + iteration))
 
     def scheduled(self, walk: Walk, step: float, kept: Matrix) -> int:
         """The steps of the text, as many at a time as there are between two checks."""
@@ -262,7 +263,7 @@ class HuberDescent:
                 return iteration
             count = min(walk.every, walk.last - iteration)
             slowness = np.log2(walk.monitor.offset + 2.0 + np.arange(iteration, iteration + count + 1))
-            widths = self.mu / slowness[1:]
+            widths = walk.problem.units.width(self.mu) / slowness[1:]
             loss, _ = walk.descend(smoothing, widths, step / slowness[:-1], kept[iteration + 1 :])
             iteration += count
             smoothing = smoothing.narrowed(float(widths[-1]))
@@ -355,7 +356,8 @@ class Subgradient:
     ) -> Outcome:
         """Walk max_iter steps at most; the point with the smallest gap of those checked is kept."""
         walk = Walk(problem, start, max_iter, monitor)
-        scale = self.scale or COMMON_SCALE * math.sqrt(2.0 * problem.scale / float(problem.norm2.max()))
+        given = None if self.scale is None else float(problem.units.width(self.scale))
+        scale = given or COMMON_SCALE * math.sqrt(2.0 * problem.scale / float(problem.norm2.max()))
         smoothing, level, average, g = Smoothing("abs"), Level(scale), Average(walk), walk.g
         width, step = np.ones(1), np.zeros(1)
         loss, penalty = walk.read(smoothing, walk.w, g)

@@ -103,6 +103,13 @@ class Design:
         sizes = abs(self._container()).max(axis=0)
         return np.asarray(sizes.toarray() if self.sparse else sizes, dtype=np.float64).ravel()
 
+    def largest_by_row(self) -> Array:
+        """The largest size of an entry of each row."""
+        if not self.shape[1]:
+            return np.zeros(self.shape[0])
+        sizes = abs(self._container()).max(axis=1)
+        return np.asarray(sizes.toarray() if self.sparse else sizes).ravel()
+
     def columns(self, chosen: NDArray[np.intp]) -> Design:
         """The chosen columns as a design of their own; a copy of those columns in the same order of storage."""
         matrix = self._container()[:, chosen]

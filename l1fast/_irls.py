@@ -163,8 +163,9 @@ class Stage:
         largest = float(np.abs(g).max() / problem.norm2.max())  # about the size of the first coefficients
         counted = float(l1[problem.norm2 > 0.0].sum()) / 4.0  # S is at most this many floors
         needed = target / (STAGE_END * counted) if counted > 0.0 else largest
-        self.least = EPS * largest if settings.floor is None else settings.floor
-        self.floor = max(settings.floor or needed, self.least)
+        given = None if settings.floor is None else float(problem.units.width(settings.floor))
+        self.least = EPS * largest if given is None else given
+        self.floor = max(given or needed, self.least)
         if settings.continuation:
             self.floor = max(min(largest, gap / counted if counted > 0.0 else largest), self.least)
         else:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from l1fast._problem import Point, Problem
 from l1fast._result import State, Status
+from l1fast._units import PLAIN, Units
 
 Vector = NDArray[np.float64]
 
@@ -41,6 +42,8 @@ class Monitor:
         check of X is the first.
     stop : Event or None
         Set by another thread when the work is no longer wanted; counts as time that has run out.
+    units : Units
+        Of the problem, for what people see.
     """
 
     target: float
@@ -55,13 +58,15 @@ class Monitor:
     memory_limit: int | None = None
     passes: float = 1.0
     stop: Event | None = None
+    units: Units = PLAIN
 
     def __call__(self, iteration: int, objective: float, gap: float, w: Vector) -> bool:
         """True to stop; the reason is then in `status`, which is ITERATION_LIMIT as long as none was given."""
         seconds = time.perf_counter() - self.began
         if self.keep or self.callback is not None:
             size = int(np.count_nonzero(w if w.ndim == 1 else w.any(axis=1)))
-            state = State(iteration + self.offset, seconds, objective, gap / self.scale, size, self.passes)
+            told = self.units.objective(objective)
+            state = State(iteration + self.offset, seconds, told, gap / self.scale, size, self.passes)
             if self.keep:
                 self.states.append(state)
         if gap <= self.target:

@@ -33,6 +33,7 @@ from l1fast._solve import (
     make_problem,
     read_penalty,
     read_solver,
+    refuse_faint,
     run_certified,
     within_memory,
 )
@@ -137,11 +138,15 @@ def path(
     wanted, memory = read_solver(solver), None if memory_limit is None else as_count("memory_limit", memory_limit)
     most = None if max_iter is None else min(as_count("max_iter", max_iter), MOST_ITERATIONS)
     storage = as_storage(X)
-    smallest = 1.0 if asked is None else float(asked.min(initial=1.0))
+    smallest = None if asked is None else float(asked[-1])
     penalty = read_penalty(smallest, 0.0, penalty_weights, bounds, as_flag("positive", positive), storage.shape[1])
-    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads))
+    problem = make_problem(
+        storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads), any_scale=True
+    )
     if asked is None:
-        asked = default_strengths(critical_strength(problem), n_lams, lam_min_ratio)
+        found = default_strengths(critical_strength(problem), n_lams, lam_min_ratio)
+        refuse_faint(problem.with_strength(float(found[-1])))
+        asked = default_strengths(problem.units.strength(float(found[0])), n_lams, lam_min_ratio)
     check_ridge(ridge, asked)
     algorithm, reason = wanted or choose(problem, cold=False)
     algorithm = within_memory(algorithm, memory)
@@ -230,7 +235,7 @@ class Walk:
     def monitor(self) -> Monitor:
         """The judge of one strength, by the clock of the whole path."""
         scale = self.problem.scale
-        return Monitor(self.tol * scale, scale, self.began, self.limit, stop=self.stop)
+        return Monitor(self.tol * scale, scale, self.began, self.limit, stop=self.stop, units=self.problem.units)
 
     def first(self, problem: Problem, monitor: Monitor) -> Vector:
         """Where the first strength starts."""
@@ -262,14 +267,15 @@ class Walk:
         if outcome.conversion and outcome.conversion not in self.conversions:
             self.conversions.append(outcome.conversion)
         self.w, self.lam = outcome.coef, lam
-        support, null = problem.support(self.w), problem.null_loss
+        coef, null = problem.restored(self.w), problem.null_loss
+        support = problem.support(coef)
         loss = certificate.objective - problem.penalty_value(self.w)
         self.found.append(
             Found(
                 support=support,
-                values=self.w[support],
-                intercept=problem.intercept(self.w),
-                certificate=certificate,
+                values=coef[support],
+                intercept=problem.units.intercept(problem.intercept(self.w)),
+                certificate=problem.told(certificate),
                 explained=1.0 - loss / null if null > 0.0 else 0.0,
                 seconds=time.perf_counter() - self.began,
                 n_iter=outcome.n_iter,
@@ -306,17 +312,18 @@ class Walk:
     ) -> Status:
         """Solve at every strength asked for; CONVERGED, or the first reason why not all are solved to tol.
 
+        asked, l2s : in the units of the user, as everything in `found` but the gap.
         certify_last : make the last certificate from X, where a Gram matrix of all columns serves for the others.
         """
-        status = Status.CONVERGED
-        for k, (lam, l2) in enumerate(zip(asked.tolist(), l2s.tolist(), strict=True)):
+        status, units = Status.CONVERGED, self.problem.units
+        for k, (lam, l2) in enumerate(zip(units.lam(asked).tolist(), units.l2(l2s).tolist(), strict=True)):
             last = k == len(asked) - 1
             outcome = self.step(lam, l2, last and certify_last)
             status = outcome if status is Status.CONVERGED else status
             done = self.found[-1]
             gap = done.certificate.gap / self.problem.scale
             if on_progress is not None and on_progress(
-                PathState(k, len(asked), lam, done.seconds, gap, len(done.support))
+                PathState(k, len(asked), float(asked[k]), done.seconds, gap, len(done.support))
             ):
                 status = status if last else Status.INTERRUPTED
                 break
@@ -373,7 +380,7 @@ class Walk:
             solver=self.algorithm.name,
             reason=reason,
             tol=self.tol,
-            conversion=join_notes(self.problem.design.conversion, *self.conversions),
+            conversion=join_notes(self.problem.design.conversion, self.problem.units.note, *self.conversions),
         )
 
 

@@ -17,6 +17,7 @@ from l1fast._design import Design, Moments
 from l1fast._kernels import check, coordinate_descent, gradient
 from l1fast._penalties import ElasticNet
 from l1fast._smoothing import Smoothing
+from l1fast._units import PLAIN, Units
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -63,6 +64,8 @@ class Problem:
         All of it, as the kernels take it.
     product : ndarray of float64, shape (n_features,), or None
         X'q at w = 0 with its sign turned, when it is known already.
+    units : Units
+        What all of it is in; solvers need not know.
     """
 
     design: Design
@@ -73,6 +76,7 @@ class Problem:
     n_threads: int
     capsule: object
     product: Vector | None = None
+    units: Units = PLAIN
 
     @classmethod
     def of(
@@ -296,6 +300,20 @@ class Problem:
     def penalty_value(self, w: Vector) -> float:
         """The penalty at w."""
         return self.penalty.value(w)
+
+    def restored(self, w: Vector) -> Vector:
+        """The coefficients as they were asked for."""
+        if self.units.plain:
+            return w
+        v, penalty = 1.0 if self.penalty.weights is None else self.penalty.weights, self.penalty
+        largest = np.abs(w) if w.ndim == 1 else np.abs(w).max(axis=1)
+        price = np.sqrt(2.0 * self.norm2 * self.null_loss) + v * (penalty.lam + penalty.l2 * largest)
+        return self.units.coef(w, price, self.scale)
+
+    def told(self, certificate: Certificate) -> Certificate:
+        """The certificate in the units asked for, but for the gap, which is in those of `scale`."""
+        objective, violation = self.units.objective(certificate.objective), self.units.violation(certificate.violation)
+        return certificate._replace(objective=objective, violation=violation)
 
     def intercept(self, w: Vector) -> float:
         """The best b for w: the weighted mean of y - Xw."""

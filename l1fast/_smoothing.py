@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from l1fast import penalties
 from l1fast._penalties import ElasticNet
+from l1fast._units import Units
 
 Vector = NDArray[np.float64]
 
@@ -64,6 +65,17 @@ class Smoothing:
     def arguments(self) -> tuple[int, float, Vector]:
         """As the kernels take it."""
         return KINDS[self.kind], self.width, self.gamma
+
+    def scaled(self, units: Units) -> Smoothing:
+        """The same phi on coefficients in these units."""
+        if units.plain or self.kind == "power_norm":
+            return self
+        if self.kind == "power":
+            raise ValueError(
+                "PowerNorm(separable=True) has no like in other units, and squares of X or y as given leave float64; "
+                "rescale X or y, or take separable=False"
+            )
+        return replace(self, width=float(units.width(self.width)), gamma=1.0 / units.width(1.0 / self.gamma))
 
     def narrowed(self, width: float) -> Smoothing:
         """The same kind with another width."""

@@ -24,6 +24,7 @@ from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, History, Result, Status, announce
 from l1fast._solvers import choose, named
 from l1fast._threads import worthwhile
+from l1fast._units import FAINT, PLAIN, Units, carried, faint_column, rescaled, shifted
 from l1fast._validation import as_bounds, as_count, as_flag, as_number, as_storage, as_thread_count, as_vector, measured
 from l1fast._working_set import CD
 
@@ -158,14 +159,16 @@ def solve(
     storage = as_storage(X)
     n_features = storage.shape[1]
     penalty = read_penalty(*strengths, penalty_weights, bounds, positive, n_features)
-    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads))
+    problem = make_problem(
+        storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads), any_scale=True
+    )
     algorithm, reason = wanted or choose(problem, cold=start is None)
     algorithm = within_memory(algorithm, memory)
 
     if problem.trivial:
         reason = "nothing to fit: y or every column of X is constant, or there is no column"
     scale = problem.scale
-    monitor = Monitor(tol * scale, scale, began, limit, callback, keep, memory_limit=memory)
+    monitor = Monitor(tol * scale, scale, began, limit, callback, keep, memory_limit=memory, units=problem.units)
     iterations = algorithm.default_max_iter if most is None else most
     w = cold_start(algorithm, problem, iterations, monitor) if start is None else _start(start, problem)
     if finish and not isinstance(algorithm, CD | Homotopy):
@@ -173,7 +176,7 @@ def solve(
         outcome, certificate, dual = run_polished(algorithm, problem, w, iterations, monitor, memory)
     else:
         outcome, certificate, dual = run_certified(algorithm, problem, w, iterations, monitor)
-    result = conclude(problem, (algorithm.name, reason), outcome, certificate, dual, monitor, tol)
+    result = conclude(problem, strengths[0], (algorithm.name, reason), outcome, certificate, dual, monitor, tol)
     if not result.converged:
         announce(advice(result), stacklevel=3)
     return result
@@ -181,6 +184,7 @@ def solve(
 
 def conclude(
     problem: Problem,
+    lam: float,
     solver: tuple[str, str],
     outcome: Outcome,
     certificate: Certificate,
@@ -188,13 +192,14 @@ def conclude(
     monitor: Monitor,
     tol: float,
 ) -> Result:
-    """What the user gets. solver : its name and why it was chosen."""
+    """What the user gets. lam : as asked for. solver : its name and why it was chosen."""
+    units, told, iterates = problem.units, problem.told(certificate), outcome.iterates
     return Result(
-        coef=outcome.coef + 0.0,  # no negative zeros
-        intercept=problem.intercept(outcome.coef),
-        objective=certificate.objective,
+        coef=problem.restored(outcome.coef) + 0.0,  # no negative zeros
+        intercept=units.intercept(problem.intercept(outcome.coef)),
+        objective=told.objective,
         dual_gap=certificate.gap / problem.scale,
-        violation=certificate.violation,
+        violation=told.violation,
         status=monitor.status,
         n_iter=outcome.n_iter,
         n_epochs=outcome.n_epochs,
@@ -202,12 +207,12 @@ def conclude(
         seconds=time.perf_counter() - monitor.began,
         solver=solver[0],
         reason=solver[1],
-        lam=problem.penalty.lam,
+        lam=lam,
         tol=tol,
-        dual=dual,
-        conversion=join_notes(problem.design.conversion, outcome.conversion),
+        dual=units.dual(dual),
+        conversion=join_notes(problem.design.conversion, units.note, outcome.conversion),
         history=History.of(monitor.states) if monitor.keep else None,
-        iterates=outcome.iterates,
+        iterates=iterates if iterates is None or units.plain else shifted(iterates, units.y - units.x),
     )
 
 
@@ -235,9 +240,11 @@ def lam_max(
     4.0
     """
     storage = as_storage(X)
-    penalty = read_penalty(1.0, 0.0, penalty_weights, bounds, as_flag("positive", positive), storage.shape[1])
-    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(None))
-    return critical_strength(problem)
+    penalty = read_penalty(None, 0.0, penalty_weights, bounds, as_flag("positive", positive), storage.shape[1])
+    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(None), any_scale=True)
+    found = critical_strength(problem)
+    refuse_faint(problem.with_strength(found))
+    return problem.units.strength(found)
 
 
 def critical_strength(problem: Problem) -> float:
@@ -259,37 +266,67 @@ def critical_strength(problem: Problem) -> float:
 
 
 def make_problem(
-    storage: Storage, y: Any, penalty: ElasticNet, fit_intercept: Any, sample_weight: Any, most_threads: int
+    storage: Storage,
+    y: Any,
+    penalty: ElasticNet,
+    fit_intercept: Any,
+    sample_weight: Any,
+    most_threads: int,
+    any_scale: bool = False,
 ) -> Problem:
-    """Check y, s and X in this order, and refuse scales whose squares leave the range of float64."""
+    """Check y, s and X in this order; see `make_problems`."""
     n = storage.shape[0]
     weight = None if sample_weight is None else as_vector("sample_weight", sample_weight, n, least=0.0)
+    tasks = (LeastSquares(as_vector("y", y, n), weight, as_flag("fit_intercept", fit_intercept)),)
+    return make_problems(storage, tasks, penalty, most_threads, any_scale)[0]
+
+
+def make_problems(
+    storage: Storage, tasks: tuple[LeastSquares, ...], penalty: ElasticNet, most_threads: int, any_scale: bool
+) -> tuple[Problem, tuple[LeastSquares, ...]]:
+    """The problem of the first of some tasks on one X with the same weights, and all of them in its units.
+
+    any_scale : change to other units where squares are not carried; what they do not help is refused. A caller that
+    does not know of units has it all refused.
+    """
+    weight, intercept = tasks[0].sample_weight, tasks[0].fit_intercept
     if weight is not None and not weight.any():
         raise ValueError("sample_weight is 0 everywhere; at least one sample must count")
-    datafit = LeastSquares(as_vector("y", y, n), weight, as_flag("fit_intercept", fit_intercept))
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        design, moments = measured(storage, weight, datafit.weighted, datafit.fit_intercept, most_threads)
-    return assemble(design, moments, datafit, penalty, most_threads)
+
+    def read(storage: Storage, first: LeastSquares) -> tuple[Design, Moments]:
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return measured(storage, first.sample_weight, first.weighted, intercept, most_threads)
+
+    design, moments = read(storage, tasks[0])
+    units = PLAIN
+    if any_scale:
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            fine = all(carried(task.null_loss, task.counted) for task in tasks)
+        if not fine or not carried(float(moments.square.max(initial=0.0)), design.entries):
+            units, storage, tasks, penalty = rescaled(design, tasks, penalty)
+            design, moments = read(storage, tasks[0])
+    problem = assemble(design, moments, tasks[0], penalty, most_threads, units)
+    for t, task in enumerate(tasks[1:], 1):
+        refuse_scale(f"column {t} of Y", task.null_loss, task.counted)
+    return problem, tasks
 
 
 def assemble(
-    design: Design, moments: Moments, datafit: LeastSquares, penalty: ElasticNet, most_threads: int
+    design: Design,
+    moments: Moments,
+    datafit: LeastSquares,
+    penalty: ElasticNet,
+    most_threads: int,
+    units: Units = PLAIN,
 ) -> Problem:
     """The problem of parts that were checked, with the moments of the columns; see `make_problem`."""
-    weight = datafit.sample_weight
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         null = datafit.null_loss
         n_threads = worthwhile(most_threads, design.n_entries, design.sparse)
-        problem = Problem.of(design, moments, datafit, penalty, n_threads)
-        norm2 = problem.norm2
-    centred = datafit.centred if weight is None else datafit.centred[weight > 0.0]
-    refuse_scale("y", null, centred)
-    refuse_scale("X", float(norm2.max(initial=0.0)), design.entries)
-    free = penalty.unpenalised(design.shape[1])
-    lost = free[norm2[free] < TINY_SQUARE]
-    if lost.size:
-        for j, largest in zip(lost, design.columns(lost).largest(), strict=True):
-            refuse_scale(f"column {j} of X, which is unpenalised,", float(norm2[j]), largest)
+        problem = replace(Problem.of(design, moments, datafit, penalty, n_threads), units=units)
+    refuse_scale("y", null, datafit.counted)
+    refuse_scale("X", float(problem.norm2.max(initial=0.0)), design.entries)
+    refuse_faint(problem)
     return problem
 
 
@@ -306,6 +343,30 @@ TINY_SQUARE = 1e-200
 """Sums of squares below this, or above its inverse, leave no room for the products that the solvers form."""
 
 
+def refuse_faint(problem: Problem) -> None:
+    """Raise if a column that may have a say is so small beside the others that its squares are not carried.
+
+    At a solution |x_j'(s r)| <= ||x_j|| ||y||: a strong enough penalty keeps such a column at 0.
+    """
+    penalty, p = problem.penalty, problem.shape[1]
+    least = (FAINT * 2.0 * problem.null_loss) ** 0.5, FAINT**0.5
+    if penalty.weights is None and (penalty.lam >= least[0] or penalty.l2 >= least[1]):
+        return
+    v = np.ones(p) if penalty.weights is None else penalty.weights
+    faint = np.flatnonzero((problem.norm2 < FAINT) & (penalty.lam * v < least[0]) & (penalty.l2 * v < least[1]))
+    if not faint.size:
+        return
+    design, datafit = problem.units.source or problem.design, problem.datafit
+    for j in faint[design.columns(faint).largest() > 0.0]:
+        column = design.columns(np.array([j])).to_array().astype(np.float64)[:, 0]
+        if not faint_column(column, datafit.sample_weight, datafit.fit_intercept):
+            raise ValueError(
+                f"column {j} of X reaches {np.abs(column).max():g}, whose squares float64 cannot carry beside those of "
+                f"the other columns, and its penalty is too weak to keep its coefficient at 0; multiply it by a power "
+                "of 10, which divides its coefficient by the same"
+            )
+
+
 def read_solver(solver: str | Solver) -> tuple[Solver, str] | None:
     """The solver asked for and why, or None: the problem decides."""
     return None if isinstance(solver, str) and solver == "auto" else named(solver)
@@ -319,20 +380,25 @@ def within_memory(algorithm: Solver, memory_limit: int | None) -> Solver:
 
 
 def read_penalty(
-    lam: float,
+    lam: float | None,
     l2: float,
     penalty_weights: ArrayLike | None,
     bounds: Bounds | None,
     positive: bool,
     n_features: int,
 ) -> ElasticNet:
-    """The penalty from what the user gave, the weights and bounds checked here."""
+    """The penalty from what the user gave, the weights and bounds checked here; lam None: to be found, strong so far."""
     weights = penalty_weights
     checked = None if weights is None else as_vector("penalty_weights", weights, n_features, least=0.0)
     largest = 1.0 if checked is None else float(checked.max(initial=1.0))
+    lam = STRONG / largest if lam is None else lam
     if not np.isfinite(largest * max(lam, l2)):
         raise ValueError(f"penalty_weights reach {largest:g}, and overflow with lam {lam:g} and l2 {l2:g}; lower them")
     return ElasticNet(lam, l2, checked, *as_bounds(bounds, positive, n_features))
+
+
+STRONG = 1e300
+"""A strength that leaves no penalised coefficient a say."""
 
 
 def cold_start(algorithm: Solver, problem: Problem, max_iter: int, monitor: Monitor) -> Vector:
@@ -354,7 +420,7 @@ def null_fit(problem: Problem) -> Vector:
 
 def _start(start: ArrayLike | Result, problem: Problem) -> Vector:
     """A copy of the start within the bounds, to be worked on; a coefficient that cannot matter begins at 0."""
-    w = as_vector("start", start.coef if isinstance(start, Result) else start, problem.shape[1])
+    w = problem.units.start(as_vector("start", start.coef if isinstance(start, Result) else start, problem.shape[1]))
     w[problem.norm2 == 0.0] = 0.0
     return problem.penalty.within(w)
 

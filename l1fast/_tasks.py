@@ -27,10 +27,10 @@ from l1fast._solve import (
     MOST_ITERATIONS,
     advice,
     critical_strength,
-    make_problem,
+    make_problems,
     null_fit,
     read_penalty,
-    refuse_scale,
+    refuse_faint,
     run_certified,
     settle,
     slope_rounding,
@@ -345,25 +345,26 @@ def solve_tasks(
     most = CD.default_max_iter if max_iter is None else min(as_count("max_iter", max_iter), MOST_ITERATIONS)
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, got {callback!r}")
-    problem, n_tasks = read_problem(
-        X, Y, (as_number("lam", lam), as_number("l2", l2)), fit_intercept, penalty_weights, sample_weight, n_threads
-    )
+    strengths = as_number("lam", lam), as_number("l2", l2)
+    problem, n_tasks = read_problem(X, Y, strengths, fit_intercept, penalty_weights, sample_weight, n_threads)
     reason = "nothing to fit: Y or every column of X is constant, or there is no column" if problem.trivial else REASON
     scale, p = problem.scale, problem.shape[1]
-    monitor = Monitor(tol * scale, scale, began, limit, callback)
+    units = problem.units
+    monitor = Monitor(tol * scale, scale, began, limit, callback, units=units)
     if start is None:
         w = null_point(problem)
     else:
-        w = as_matrix("start", start.coef if isinstance(start, TaskResult) else start, p, n_tasks)
+        w = units.start(as_matrix("start", start.coef if isinstance(start, TaskResult) else start, p, n_tasks))
         w[problem.norm2 == 0.0] = 0.0
         w = w if isinstance(problem, TaskProblem) else w[:, 0].copy()
     outcome, certificate, dual = run_tasks(problem, w, most, monitor)
+    told = problem.told(certificate)
     result = TaskResult(
-        coef=outcome.coef.reshape(p, n_tasks) + 0.0,  # no negative zeros
-        intercept=np.atleast_1d(problem.intercept(outcome.coef)),
-        objective=certificate.objective,
+        coef=problem.restored(outcome.coef).reshape(p, n_tasks) + 0.0,  # no negative zeros
+        intercept=np.atleast_1d(units.intercept(problem.intercept(outcome.coef))),
+        objective=told.objective,
         dual_gap=certificate.gap / scale,
-        violation=certificate.violation,
+        violation=told.violation,
         status=monitor.status,
         n_iter=outcome.n_iter,
         n_epochs=outcome.n_epochs,
@@ -371,10 +372,10 @@ def solve_tasks(
         seconds=time.perf_counter() - began,
         solver=CD.name,
         reason=reason,
-        lam=problem.penalty.lam,
+        lam=strengths[0],
         tol=tol,
-        dual=dual.reshape(-1, n_tasks),
-        conversion=join_notes(problem.design.conversion, outcome.conversion),
+        dual=units.dual(dual).reshape(-1, n_tasks),
+        conversion=join_notes(problem.design.conversion, units.note, outcome.conversion),
     )
     if not result.converged:
         announce(advice(result), stacklevel=3)
@@ -452,10 +453,12 @@ def path_tasks(
     limit = None if time_limit is None else as_number("time_limit", time_limit)
     asked = read_strengths(lams, n_lams, lam_min_ratio, on_progress)
     most = CD.default_max_iter if max_iter is None else min(as_count("max_iter", max_iter), MOST_ITERATIONS)
-    smallest = 1.0 if asked is None else float(asked.min(initial=1.0))
+    smallest = None if asked is None else float(asked[-1])
     problem, n_tasks = read_problem(X, Y, (smallest, 0.0), fit_intercept, penalty_weights, sample_weight, n_threads)
     if asked is None:
-        asked = default_strengths(critical(problem), n_lams, lam_min_ratio)
+        lams_found = default_strengths(critical(problem), n_lams, lam_min_ratio)
+        refuse_faint(problem.with_strength(float(lams_found[-1])))
+        asked = default_strengths(problem.units.strength(float(lams_found[0])), n_lams, lam_min_ratio)
     check_ridge(ridge, asked)
     walk = TaskWalk(problem, CD(), most, tol, began, limit)
     status = walk.through(asked, ridge[0] + ridge[1] * asked, on_progress)
@@ -476,7 +479,7 @@ def path_tasks(
         solver=CD.name,
         reason=REASON,
         tol=tol,
-        conversion=join_notes(problem.design.conversion, *walk.conversions),
+        conversion=join_notes(problem.design.conversion, problem.units.note, *walk.conversions),
     )
     if not result.converged:
         announce(path_advice(result, len(asked)), stacklevel=3)
@@ -503,14 +506,16 @@ def lam_max_tasks(
     >>> l1fast.lam_max_tasks(np.eye(2), [[3.0, -4.0], [1.0, 0.0]])
     5.0
     """
-    problem, _ = read_problem(X, Y, (1.0, 0.0), fit_intercept, penalty_weights, sample_weight, None)
-    return critical(problem)
+    problem, _ = read_problem(X, Y, (None, 0.0), fit_intercept, penalty_weights, sample_weight, None)
+    found = critical(problem)
+    refuse_faint(problem.with_strength(found))
+    return problem.units.strength(found)
 
 
 def read_problem(
     X: Any,
     Y: Any,
-    strengths: tuple[float, float],
+    strengths: tuple[float | None, float],
     fit_intercept: Any,
     penalty_weights: ArrayLike | None,
     sample_weight: ArrayLike | None,
@@ -524,13 +529,7 @@ def read_problem(
     weight = None if sample_weight is None else as_vector("sample_weight", sample_weight, n, least=0.0)
     n_tasks = targets.shape[1]
     tasks = tuple(LeastSquares(np.ascontiguousarray(one), weight, flag) for one in targets.T)
-    if weight is None or weight.any():
-        for t, task in enumerate(tasks):
-            with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-                null = task.null_loss
-            counted = task.centred if weight is None else task.centred[weight > 0.0]
-            refuse_scale(f"column {t} of Y", null, counted)
-    first = make_problem(storage, tasks[0].y, penalty, flag, weight, as_thread_count(n_threads))
+    first, tasks = make_problems(storage, tasks, penalty, as_thread_count(n_threads), any_scale=True)
     return (first if n_tasks == 1 else TaskProblem.joined(first, tasks)), n_tasks
 
 
@@ -616,7 +615,7 @@ def run_tasks(
     for t in range(problem.n_tasks):
         one = problem.task(t)
         rest[t] = gaps[t] = 0.0
-        watch = None if monitor.callback is None else _joint(monitor.callback, one.scale, problem.scale, rest, gaps)
+        watch = None if monitor.callback is None else _joint(monitor, one.scale, problem.scale, rest, gaps)
         own = Monitor(tol * one.null_loss, one.scale, monitor.began, monitor.time_limit, watch, passes=monitor.passes)
         own.offset = n_iter
         parts.append(run_certified(CD(), one, np.ascontiguousarray(start[:, t]), max_iter, own))
@@ -640,13 +639,15 @@ def run_tasks(
 
 
 def _joint(
-    callback: Callback, own_scale: float, scale: float, rest: list[float], gaps: list[float]
+    monitor: Monitor, own_scale: float, scale: float, rest: list[float], gaps: list[float]
 ) -> Callable[[State], object]:
     """A callback that sees one task's state as a state of all: the others stand where they are."""
 
     def watch(state: State) -> object:
+        assert monitor.callback is not None
         gap = (state.dual_gap * own_scale + sum(gaps)) / scale
-        return callback(replace(state, objective=state.objective + sum(rest), dual_gap=gap))
+        objective = monitor.units.objective(state.objective + sum(rest))
+        return monitor.callback(replace(state, objective=objective, dual_gap=gap))
 
     return watch
 

@@ -31,6 +31,7 @@ LAYERS = (
     ("_monitor", "_continuation"),
     ("_problem",),
     ("_smoothing",),
+    ("_units",),
     ("_baselines", "_block_newton", "_design", "_datafits", "_penalties", "_result", "penalties"),
     ("_saved",),
     ("_threads", "_blas", "_files", "_progress", "_figures", "_artists"),
