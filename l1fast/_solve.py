@@ -387,7 +387,7 @@ def read_penalty(
     positive: bool,
     n_features: int,
 ) -> ElasticNet:
-    """The penalty from what the user gave, the weights and bounds checked here; lam None: to be found, strong so far."""
+    """The penalty from what the user gave, weights and bounds checked here. lam None: to be found, strong so far."""
     weights = penalty_weights
     checked = None if weights is None else as_vector("penalty_weights", weights, n_features, least=0.0)
     largest = 1.0 if checked is None else float(checked.max(initial=1.0))

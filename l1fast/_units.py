@@ -140,7 +140,10 @@ class Units:
 
     def intercept(self, b: Any) -> Any:
         """b, refused where it overflows."""
-        return b if self.plain else self._finite("the intercept", shifted(b, self.y))
+        if self.plain:
+            return b
+        made = self._finite("the intercept", shifted(b, self.y))
+        return float(made) if np.ndim(made) == 0 else made
 
     def dual(self, theta: Vector) -> Vector:
         """The dual point, refused where it overflows."""
