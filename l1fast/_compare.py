@@ -422,7 +422,7 @@ def compare(
     if start is not None:
         start = as_vector("start", start.coef if isinstance(start, Result) else start, problem.shape[1])
     given: dict[str, Any] = options | {"n_threads": n_threads, "start": start, "max_iter": max_iter}
-    design = problem.design
+    design = problem.units.source or problem.design
     with _statuses_only():
         reference = solve(
             design,
@@ -520,7 +520,7 @@ def _problem(X: Any, y: ArrayLike, lam: float, options: dict[str, Any], n_thread
     l2 = as_number("l2", options.get("l2", 0.0))
     penalty = read_penalty(lam, l2, options.get("penalty_weights"), options.get("bounds"), positive, design.shape[1])
     intercept, weight = options.get("fit_intercept", False), options.get("sample_weight")
-    return make_problem(design.storage, y, penalty, intercept, weight, n_threads)
+    return make_problem(design.storage, y, penalty, intercept, weight, n_threads, any_scale=True)
 
 
 def _run(
@@ -555,7 +555,8 @@ def _run(
     except MemoryError as error:
         return ComparisonRow(name, settings, "refused", f"not enough memory ({error})")
     seconds_to, passes_to = reached(best_so_far(result), so_far.levels)
-    truth, found = so_far.reference.support, identified(problem, problem.at(result.coef))
+    point = problem.at(problem.units.start(result.coef))
+    truth, found = so_far.reference.support, identified(problem, point)
     both = len(np.intersect1d(truth, found, assume_unique=True))
     return ComparisonRow(
         name=name,
@@ -569,11 +570,20 @@ def _run(
         passes=float(result.n_passes),
         n_iter=int(result.n_iter),
         dual_gap=result.dual_gap,
-        excess=(result.objective - so_far.reference.objective) / problem.scale,
+        excess=_excess(problem, result, so_far.reference),
         nonzeros=len(result.support),
         precision=both / len(found) if len(found) else 1.0,
         recall=both / len(truth) if len(truth) else 1.0,
     )
+
+
+def _excess(problem: Problem, result: Result, reference: Result) -> float:
+    """(F - F of the reference) / scale; made afresh in units where F does not leave float64."""
+    made = []
+    for one in (result, reference):
+        w = problem.units.start(one.coef)
+        made.append(one.objective if problem.units.plain else problem.at(w).loss + problem.penalty_value(w))
+    return (made[0] - made[1]) / problem.scale
 
 
 def _seconds_of(result: Result) -> float:

@@ -17,7 +17,7 @@ from l1fast._design import Design, Moments
 from l1fast._kernels import check, coordinate_descent, gradient
 from l1fast._penalties import ElasticNet
 from l1fast._smoothing import Smoothing
-from l1fast._units import PLAIN, Units
+from l1fast._units import LARGE, PLAIN, Units
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
@@ -307,6 +307,8 @@ class Problem:
             return w
         v, penalty = 1.0 if self.penalty.weights is None else self.penalty.weights, self.penalty
         largest = np.abs(w) if w.ndim == 1 else np.abs(w).max(axis=1)
+        if penalty.lam >= 2.0**LARGE and np.any((largest > 0.0) & (v * penalty.lam > 0.0)):
+            raise ValueError("lam is beyond 1e270 times lam_max: float64 cannot carry F but where w is 0; lower lam")
         price = np.sqrt(2.0 * self.norm2 * self.null_loss) + v * (penalty.lam + penalty.l2 * largest)
         return self.units.coef(w, price, self.scale)
 

@@ -39,6 +39,9 @@ FAINT = SAFE_SQUARE**-2
 KEPT = 150
 """X stays as it is where its largest entry is between 2^-150 and 2^150."""
 
+ROOM = 100
+"""A copy of X reaches 2^100: room for columns that are smaller. LAPACK scales too, and rounds, from 2^255 on."""
+
 LARGE = 900
 """2^LARGE stands for all larger strengths, starts and widths: they do what infinite ones would."""
 
@@ -188,7 +191,7 @@ def carried(square: float, values: NDArray[Any]) -> bool:
 def rescaled(
     design: Design, tasks: tuple[LeastSquares, ...], penalty: ElasticNet
 ) -> tuple[Units, Storage, tuple[LeastSquares, ...], ElasticNet]:
-    """X', the datafits and the penalty in units in which squares are carried: the largest of each near 1.
+    """X', the datafits and the penalty in units in which squares are carried: the largest y, s and v are near 1.
 
     X' is a copy, in float64, unless X will do. What lies in rows of weight 0 becomes 0, however large it is.
     """
@@ -210,7 +213,8 @@ def rescaled(
     sizes = design.largest_by_row()
     x = exponent_of(sizes, light)
     dropped = None if weight is None or weight.all() else weight == 0.0
-    x = 0 if abs(x) <= KEPT and (dropped is None or exponent_of(sizes[dropped]) <= KEPT) else x
+    kept = abs(x) <= KEPT and (dropped is None or exponent_of(sizes[dropped]) <= KEPT)
+    x = 0 if kept else x - ROOM
     units = Units(x, y, s, exponent_of(penalty.weights), penalty.lower, penalty.upper, design if x else None)
     made = tuple(replace(task, y=shifted(emptied(task.y, dropped), -y), sample_weight=light) for task in tasks)
     return units, scaled_storage(design, x, dropped) if x else design.storage, made, units.penalty(penalty)
