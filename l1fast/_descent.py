@@ -351,6 +351,7 @@ class Subgradient:
         if self.scale is not None:
             check_positive("scale", self.scale)
 
+    @np.errstate(over="ignore")  # no step where lam makes it too steep for float64
     def run(
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
     ) -> Outcome:

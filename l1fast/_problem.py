@@ -17,13 +17,16 @@ from l1fast._design import Design, Moments
 from l1fast._kernels import check, coordinate_descent, gradient
 from l1fast._penalties import ElasticNet
 from l1fast._smoothing import Smoothing
-from l1fast._units import LARGE, PLAIN, Units
+from l1fast._units import LARGE, PLAIN, Units, exponents, shifted
 
 if TYPE_CHECKING:
     from scipy.sparse.linalg import LinearOperator
 
 Vector = NDArray[np.float64]
 
+
+FARTHEST = 60
+"""2^60 eps > 1: nothing is left of y in the residual of a start that fits more than 2^60 times as much."""
 
 CANCELLED = 1e-4
 """Part of a column's squares below which its centred squares are not taken as a difference."""
@@ -300,6 +303,25 @@ class Problem:
     def penalty_value(self, w: Vector) -> float:
         """The penalty at w."""
         return self.penalty.value(w)
+
+    def reined(self, w: Vector) -> Vector:
+        """w as a start: made shorter, by a power of 2, where its fit or penalty would drown y in rounding.
+
+        ||x_j|| |w_j| <= 2^FARTHEST ||y||, with ||x_j||^2 + l2 v_j for ||x_j||^2; lam v_j |w_j| <= 4^FARTHEST ||y||^2.
+        """
+        size, penalty = np.abs(w) if w.ndim == 1 else np.abs(w).max(axis=1), self.penalty
+        if self.trivial or not size.any():
+            return w
+        v = np.ones(len(size)) if penalty.weights is None else penalty.weights
+        of_y = int(np.frexp(np.sqrt(2.0 * self.null_loss))[1])
+        each = np.maximum(exponents(np.sqrt(self.norm2)), exponents(np.sqrt(penalty.l2 * v)))
+        fits, costs = exponents(size) + each - of_y, exponents(size) + exponents(penalty.lam * v) - 2 * of_y
+        beyond = max(int(fits.max()) - FARTHEST, int(costs.max()) - 2 * FARTHEST)
+        return shifted(w, -beyond) if beyond > 0 else w
+
+    def snapped(self, w: Vector) -> Vector:
+        """The w nearest to it that float64 carries in the units asked for: what is certified is what is handed out."""
+        return w if self.units.plain else self.units.start(self.restored(w))
 
     def restored(self, w: Vector) -> Vector:
         """The coefficients as they were asked for."""

@@ -422,7 +422,7 @@ def _start(start: ArrayLike | Result, problem: Problem) -> Vector:
     """A copy of the start within the bounds, to be worked on; a coefficient that cannot matter begins at 0."""
     w = problem.units.start(as_vector("start", start.coef if isinstance(start, Result) else start, problem.shape[1]))
     w[problem.norm2 == 0.0] = 0.0
-    return problem.penalty.within(w)
+    return problem.penalty.within(problem.reined(w))
 
 
 def run_certified(
@@ -452,7 +452,9 @@ def run_certified(
         monitor.passes += outcome.point is None
         more = outcome.iterates
         iterates = more if iterates is None or more is None else np.vstack([iterates, more[1:]])
-        point = outcome.point or problem.at(outcome.coef)
+        point, coef = outcome.point, problem.snapped(outcome.coef)
+        if point is None or coef is not outcome.coef:
+            point = problem.at(coef)
         if carry is not None:
             carry.point, carry.ahead = point, None
         w, certificate, dual = confirm(problem, point)

@@ -356,6 +356,7 @@ def solve_tasks(
     else:
         w = units.start(as_matrix("start", start.coef if isinstance(start, TaskResult) else start, p, n_tasks))
         w[problem.norm2 == 0.0] = 0.0
+        w = problem.reined(w)
         w = w if isinstance(problem, TaskProblem) else w[:, 0].copy()
     outcome, certificate, dual = run_tasks(problem, w, most, monitor)
     told = problem.told(certificate)

@@ -224,13 +224,20 @@ def exponent_of(values: NDArray[Any] | None, weight: Vector | None = None) -> in
     """About log2 of the largest sqrt(s_i) |value_i|, over those that are not 0; 0 when there is none."""
     if values is None:
         return 0
-    counted = values != 0.0 if weight is None else (values != 0.0) & (weight > 0.0)
-    if not counted.any():
-        return 0
-    exponents = np.frexp(values[counted].astype(np.float64))[1]
-    if weight is not None:
-        exponents = exponents + np.frexp(weight[counted])[1] // 2
-    return int(exponents.max())
+    found = exponents(values) if weight is None else exponents(values) + exponents(weight) // 2
+    largest = int(found.max(initial=NOTHING))
+    return largest if largest > NOTHING // 2 else 0
+
+
+def exponents(values: NDArray[Any]) -> NDArray[np.int64]:
+    """About log2 |value|, far below all others for 0."""
+    made = np.frexp(values.astype(np.float64))[1].astype(np.int64)
+    made[values == 0.0] = NOTHING
+    return made
+
+
+NOTHING = -(10**6)
+"""The exponent of 0 where exponents are compared and added up."""
 
 
 def emptied(values: NDArray[Any], dropped: NDArray[np.bool_] | None) -> NDArray[Any]:

@@ -16,6 +16,7 @@ import numpy as np
 
 UNIT = np.finfo(np.float64).eps
 LARGEST = np.finfo(np.float64).max
+LEAST_NORMAL = np.finfo(np.float64).smallest_normal
 SMALLEST = np.finfo(np.float64).smallest_subnormal
 ROUNDINGS = 4  # rounding errors allowed to each term of a float64 sum, in the classical bound n_terms * eps
 BISECTIONS = 70  # halves an interval down to the precision of longdouble

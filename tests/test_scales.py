@@ -74,17 +74,23 @@ def check(result, X, y, lam, *, l2=0.0, sample_weight=None, penalty_weights=None
     inside = referee.Problem(exact(X, -of_X), exact(y, -of_y), inside_lam, **options)
     coef, intercept = exact(result.coef, -of_w), exact(result.intercept, -of_y)
     objective, violation = inside.objective(coef, intercept), inside.violation(coef, intercept)
-    for told, truth, shift in ((result.objective, objective, of_F), (result.violation, violation, of_slope)):
+    for value, truth, shift in ((result.objective, objective, of_F), (result.violation, violation, of_slope)):
         true = exact(truth, shift)
-        assert told == np.inf if true > np.longdouble(referee.LARGEST) else np.isfinite(told)
-    known = all(0.0 < abs(one) < np.inf for one in (result.objective, result.violation))
+        if truth > 1e-10:  # else it is all rounding
+            assert value == np.inf if true > np.longdouble(referee.LARGEST) else np.isfinite(value)
+            assert value >= referee.LEAST_NORMAL or true < 2 * referee.LEAST_NORMAL
+
+    def told(value, truth, shift):
+        """A number of the result in units near 1; what was judged above where it has not all its digits."""
+        return float(exact(value, -shift) if referee.LEAST_NORMAL < value < np.inf else truth)
+
     judged = dataclasses.replace(
         result,
         coef=to_float64(result.coef, -of_w),
         intercept=to_float64(result.intercept, -of_y),
         dual=to_float64(result.dual, -of_y - of_s),
-        objective=float(exact(result.objective, -of_F)) if known else float(objective),
-        violation=float(exact(result.violation, -of_slope)) if known else float(violation),
+        objective=told(result.objective, objective, of_F),
+        violation=told(result.violation, violation, of_slope),
         lam=float(inside_lam),
     )
     assert result.lam == lam
