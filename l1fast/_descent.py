@@ -409,10 +409,10 @@ class Level:
             self.delta = 0.5 * (objective - self.bound)
         if objective <= self.record - 0.5 * self.delta:
             self.record, self.squares = objective, 0.0
-        elif self.squares > self.scale**2:
+        elif self.squares > self.scale * self.scale:  # a power would raise where it overflows
             self.record, self.squares, self.delta = self.best, 0.0, 0.5 * self.delta
         way = max(objective - max(self.record - self.delta, self.bound), 0.0) / length
-        self.squares += way**2
+        self.squares += way * way
         return way
 
 

@@ -232,7 +232,7 @@ class LBFGS:
         check_smooth(self.penalty)
         check_setting("memory", self.memory, 1)
 
-    @np.errstate(over="ignore")  # slopes too steep for float64, where lam is huge, end the search
+    @np.errstate(over="ignore", divide="ignore")  # slopes too steep for float64, where lam is huge, end the search
     def run(
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, carry: Carry | None = None
     ) -> Outcome:

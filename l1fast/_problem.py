@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 Vector = NDArray[np.float64]
 
 
-FARTHEST = 60
-"""2^60 eps > 1: nothing is left of y in the residual of a start that fits more than 2^60 times as much."""
+FARTHEST = 40
+"""A start that fits 2^40 times as much as y leaves a residual that float64 rounds by 2^-12 of y, and F by 2^-24."""
 
 CANCELLED = 1e-4
 """Part of a column's squares below which its centred squares are not taken as a difference."""

@@ -301,7 +301,7 @@ def make_problems(
     units = PLAIN
     if any_scale:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            fine = all(carried(task.null_loss, task.counted) for task in tasks)
+            fine = all(np.isfinite(task.y_mean) and carried(task.null_loss, task.counted) for task in tasks)
         if not fine or not carried(float(moments.square.max(initial=0.0)), design.entries):
             units, storage, tasks, penalty = rescaled(design, tasks, penalty)
             design, moments = read(storage, tasks[0])
