@@ -321,7 +321,10 @@ class Problem:
 
     def snapped(self, w: Vector) -> Vector:
         """The w nearest to it that float64 carries in the units asked for: what is certified is what is handed out."""
-        return w if self.units.plain else self.units.start(self.restored(w))
+        if self.units.plain:
+            return w
+        made, penalty = self.units.start(self.restored(w)), self.penalty
+        return made if penalty.lower is None else np.where((w == penalty.lower) | (w == penalty.upper), w, made)
 
     def restored(self, w: Vector) -> Vector:
         """The coefficients as they were asked for."""

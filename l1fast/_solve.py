@@ -24,7 +24,7 @@ from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, History, Result, Status, announce
 from l1fast._solvers import choose, named
 from l1fast._threads import worthwhile
-from l1fast._units import FAINT, PLAIN, Units, carried, faint_column, rescaled, shifted
+from l1fast._units import FAINT, PLAIN, Units, carried, faint_column, may_change, rescaled, shifted
 from l1fast._validation import as_bounds, as_count, as_flag, as_number, as_storage, as_thread_count, as_vector, measured
 from l1fast._working_set import CD
 
@@ -299,7 +299,7 @@ def make_problems(
 
     design, moments = read(storage, tasks[0])
     units = PLAIN
-    if any_scale:
+    if any_scale and may_change():
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             fine = all(np.isfinite(task.y_mean) and carried(task.null_loss, task.counted) for task in tasks)
         if not fine or not carried(float(moments.square.max(initial=0.0)), design.entries):

@@ -14,6 +14,9 @@ have no say; a result that would be lost that way is refused. Solvers see the pr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,9 +108,14 @@ class Units:
             float(self.lam(penalty.lam)),
             float(self.l2(penalty.l2)),
             None if weights is None else shifted(weights, -self.v),
-            None if lower is None else shifted(lower, self.x - self.y),
-            None if upper is None else shifted(upper, self.x - self.y),
+            None if lower is None else -self.bound(-lower),
+            None if upper is None else self.bound(upper),
         )
+
+    def bound(self, bound: Vector) -> Vector:
+        """The size of bounds of w'; one that is not 0 does not become 0: there is room on that side."""
+        made: Vector = np.where(bound > 0.0, np.maximum(shifted(bound, self.x - self.y), 2.0**-LARGE), 0.0)
+        return made
 
     def start(self, w: Vector) -> Vector:
         """w'."""
@@ -175,6 +183,23 @@ class Units:
 
 
 PLAIN = Units()
+
+_AS_GIVEN: ContextVar[bool] = ContextVar("_AS_GIVEN", default=False)
+
+
+@contextmanager
+def as_given() -> Iterator[None]:
+    """In this block no problem changes its units, and extreme scales are refused: the caller works with squares too."""
+    token = _AS_GIVEN.set(True)
+    try:
+        yield
+    finally:
+        _AS_GIVEN.reset(token)
+
+
+def may_change() -> bool:
+    """Whether problems may change their units here."""
+    return not _AS_GIVEN.get()
 
 
 def shifted(values: Any, exponent: int) -> Any:

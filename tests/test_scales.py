@@ -517,3 +517,46 @@ def test_cross_validation_refuses(small):
     for of_X, of_y in ((1e200, 1.0), (1.0, 1e-200)):
         with pytest.raises(ValueError, match=rf"{CARRIED}; rescale them"):
             l1fast.cross_validate(X * of_X, y * of_y, folds, [([lam], [0.0])])
+
+
+def test_estimators_refuse(small):
+    """They divide squares by the number of samples, and speak as scikit-learn does of entries as large."""
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    assert linear_model
+    X, y, _ = small
+    for of_X, of_y in ((1e200, 1.0), (1.0, 1e-200)):
+        for estimator in (l1fast.Lasso(alpha=0.1), l1fast.ElasticNet(alpha=0.1), l1fast.LassoCV(cv=3)):
+            with pytest.raises(ValueError, match=rf"entries of [Xy] reach \d\S*, whose squares {CARRIED}; rescale"):
+                estimator.fit(X * of_X, y * of_y)
+    fitted = l1fast.Lasso(alpha=1e80).fit(X * 1e40, y * 1e40)
+    assert np.isfinite(fitted.coef_).all()
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_a_mean_that_overflows(small, fit_intercept):
+    """y is not constant because the sum of s y is infinite."""
+    X, y, lam = small
+    s = np.full(len(y), 1e150)
+    result = solved(X * 1e-60, y * 1e-10, lam * 1e80, sample_weight=s, fit_intercept=fit_intercept)
+    assert result.coef.any()
+    with pytest.raises(ValueError, match=r"overflows float64, .* divide y and lam"):
+        l1fast.solve(X * 1e-20, y * 1e270, 0.0, sample_weight=s, fit_intercept=fit_intercept)
+
+
+@pytest.mark.parametrize("solver", LIMITS)
+def test_a_start_from_far_away(small, solver):
+    """Near 0 in direction, so that y is not drowned."""
+    X, y, lam = small
+    for of_y in (1e-200, 1.0):
+        for size in (1e150, 1e300):
+            result = solved(
+                X,
+                y * of_y,
+                lam * of_y,
+                solver=solver,
+                start=np.full(12, size),
+                max_iter=LIMITS[solver],
+                l2=0.1 * (solver != "homotopy"),
+            )
+            assert result is not None
+            assert result.converged or solver in (*SLOW, "irls")

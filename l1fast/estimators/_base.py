@@ -33,6 +33,7 @@ from l1fast._path import path
 from l1fast._result import Callback, ConvergenceWarning, PathCallback, Status, quietly
 from l1fast._solve import Bounds, lam_max, make_problem, read_penalty, solve
 from l1fast._tasks import lam_max_tasks, path_tasks, solve_tasks
+from l1fast._units import as_given
 from l1fast._validation import as_flag, as_storage, as_thread_count, as_vector
 
 Vector = NDArray[np.float64]
@@ -294,7 +295,8 @@ def read_data(
 def plain_errors(X: Any, estimator: str) -> Iterator[None]:
     """Around a call of the core: X with NaN, infinities or huge entries gets the error that scikit-learn has for it."""
     try:
-        yield
+        with as_given():
+            yield
     except ValueError as error:
         if "remove or impute" in str(error) and getattr(X, "format", "") != "dok":
             check_array(X, accept_sparse=True, estimator=estimator, input_name="X")
