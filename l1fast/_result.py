@@ -133,14 +133,14 @@ class Result:
     intercept : float
         The intercept b; 0.0 without ``fit_intercept``.
     objective : float
-        F(w, b).
+        F(w, b); inf or 0 where it is beyond float64.
     dual_gap : float
         (F(w, b) - D(dual)) / F(0, b0), where D is the dual function, ``dual`` a feasible point and
         F(0, b0) the objective of the best constant: 1/2 ||y||^2 without an intercept. No w' has an
         objective below F(w, b) - dual_gap * F(0, b0). Scale-free, computed after and apart from the
         solver, in float64.
     violation : float
-        max_j dist(-gradient_j, subdifferential_j), in units of X.T @ y. 0 at an optimum.
+        max_j dist(-gradient_j, subdifferential_j), in units of X.T @ y. 0 at an optimum; inf beyond float64.
     status : Status
         Why the solve ended.
     n_iter : int

@@ -134,6 +134,10 @@ def solve(
     Cost: one read of X to check it, one for the column norms (two with an intercept), one for the final certificate,
     and what the solver needs: one read for each FISTA iteration and for each working set of cd.
 
+    Scales: where squares of X, y or the weights leave float64, the problem is solved in units that are powers of two,
+    and the answer turned back; ``objective`` and ``violation`` are then inf or 0 if they are beyond float64 themselves.
+    What float64 cannot carry at all (a coefficient of 1e400) is a ValueError that names it.
+
     Examples
     --------
     >>> import numpy as np, l1fast

@@ -339,7 +339,7 @@ def test_start():
         ({"Y": np.full((40, 2), np.nan)}, ValueError, r"Y\[0, 0\] is nan"),
         ({"Y": np.full((40, 2), 1j)}, ValueError, "complex"),
         ({"Y": scipy.sparse.csr_array(np.ones((40, 2)))}, TypeError, "Y is a sparse matrix"),
-        ({"Y": np.full((40, 2), 1e200)}, ValueError, "column 0 of Y"),
+        ({"Y": np.full((40, 2), (1e200, 1e-200))}, ValueError, "column 1 of Y"),
         ({"X": np.full((40, 60), np.inf)}, ValueError, "X has the value inf"),
         ({"lam": -1.0}, ValueError, "lam must be"),
         ({"l2": np.nan}, ValueError, "l2 must be"),
