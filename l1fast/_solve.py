@@ -302,16 +302,20 @@ def make_problems(
             return measured(storage, first.sample_weight, first.weighted, intercept, most_threads)
 
     design, moments = read(storage, tasks[0])
-    units = PLAIN
+    units, given = PLAIN, tasks
     if any_scale and may_change():
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             fine = all(np.isfinite(task.y_mean) and carried(task.null_loss, task.counted) for task in tasks)
         if not fine or not carried(float(moments.square.max(initial=0.0)), design.entries):
             units, storage, tasks, penalty = rescaled(design, tasks, penalty)
             design, moments = read(storage, tasks[0])
+    for t, (task, one) in enumerate(zip(tasks, given, strict=True)):
+        if len(tasks) > 1 and task.null_loss < TINY_SQUARE and one.counted.any():
+            raise ValueError(
+                f"the entries of column {t} of Y reach {np.abs(one.counted).max():g}, whose squares float64 cannot "
+                "carry beside those of the other columns; rescale it, or solve it by itself"
+            )
     problem = assemble(design, moments, tasks[0], penalty, most_threads, units)
-    for t, task in enumerate(tasks[1:], 1):
-        refuse_scale(f"column {t} of Y", task.null_loss, task.counted)
     return problem, tasks
 
 

@@ -495,8 +495,10 @@ def test_tasks(small, lam, a, b):
 
 def test_a_task_too_faint_beside_the_others(small):
     X, y, _ = small
-    with pytest.raises(ValueError, match=r"column 1 of Y reach \d\S*, whose squares float64 cannot carry; rescale"):
-        l1fast.solve_tasks(X, np.c_[y * 1e200, y * 1e-100], 1.0)
+    for large, tiny in ((1e200, 1e-200), (1e200, 1e60), (1.0, 1e-120)):
+        for t, Y in ((1, np.c_[y * large, y * tiny]), (0, np.c_[y * tiny, y * large])):
+            with pytest.raises(ValueError, match=rf"column {t} of Y reach \d\S*, whose .* cannot carry .* rescale it"):
+                l1fast.solve_tasks(X, Y, 1.0)
 
 
 @pytest.mark.parametrize(("a", "b"), [(900, 0), (0, 900), (0, -900), (-500, -500)])
