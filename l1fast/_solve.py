@@ -5,6 +5,7 @@ minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| +
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -305,7 +306,7 @@ def make_problems(
     units, given = PLAIN, tasks
     if any_scale and may_change():
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            fine = all(np.isfinite(task.y_mean) and carried(task.null_loss, task.counted) for task in tasks)
+            fine = all(math.isfinite(task.y_mean) and carried(task.null_loss, task.counted) for task in tasks)
         if not fine or not carried(float(moments.square.max(initial=0.0)), design.entries):
             units, storage, tasks, penalty = rescaled(design, tasks, penalty)
             design, moments = read(storage, tasks[0])
@@ -331,7 +332,9 @@ def assemble(
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         null = datafit.null_loss
         n_threads = worthwhile(most_threads, design.n_entries, design.sparse)
-        problem = replace(Problem.of(design, moments, datafit, penalty, n_threads), units=units)
+        problem = Problem.of(design, moments, datafit, penalty, n_threads)
+    if not units.plain:
+        problem = replace(problem, units=units)
     refuse_scale("y", null, datafit.counted)
     refuse_scale("X", float(problem.norm2.max(initial=0.0)), design.entries)
     refuse_faint(problem)
