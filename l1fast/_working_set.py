@@ -375,13 +375,13 @@ class WorkingSet:
         capsule, gram, penalties = problem.capsule, self.gram, penalty_rows(problem, members)
         norm2 = gram.diagonal()[:size].copy()
         direction, product, support = np.empty(size), np.empty(size), np.empty(size, dtype=np.intp)
-        factor = np.empty(0)
+        factor, rounds = np.empty(0), Rounds()
         while True:
             done, gap, loss = coordinate_descent.gram_descent(
                 capsule, gram, norm2, penalties, w_set, g_set, loss, target, EPOCHS_A_ROUND
             )
             epochs += done
-            if gap <= target or done < EPOCHS_A_ROUND or epochs >= MOST_EPOCHS or monitor.out_of_time():
+            if gap <= target or done < EPOCHS_A_ROUND or rounds.vain(gap) or monitor.out_of_time():
                 break
             room = (np.count_nonzero(w_set) + np.count_nonzero(problem.penalty.lam * penalties[0] == 0.0)) ** 2
             if len(factor) < room:
@@ -407,12 +407,13 @@ class WorkingSet:
         room = np.empty(2 * size + n_tasks)
         l1, l2 = problem.penalty.lam * penalties[0], problem.penalty.l2 * penalties[0]
         at_once = max(1, min(EPOCHS_A_ROUND, EPOCHS_AT_ONCE // (n_tasks * size * size + 1000)))
+        rounds = Rounds()
         while True:
             done, gap, loss = coordinate_descent.gram_descent(
                 problem.capsule, self.gram, norm2, penalties, w_set, g_set, loss, target, at_once, n_tasks, room
             )
             epochs += done
-            if gap <= target or done < at_once or epochs >= MOST_EPOCHS or monitor.out_of_time():
+            if gap <= target or done < at_once or rounds.vain(gap) or monitor.out_of_time():
                 break
             loss, self.damping = _block_newton.step(
                 *(self.gram[:size, :size], l1, l2, w_set.reshape(n_tasks, size), g_set.reshape(n_tasks, size)),
@@ -437,6 +438,25 @@ CHUNK_ENTRIES = 65_536
 EPOCHS_A_ROUND = 8
 """Epochs of coordinate descent before each Newton step: the signs settle first."""
 
+class Rounds:
+    """Rounds of descent and Newton steps on one Gram matrix, and whether they still lead anywhere.
+
+    The gradient that they start from is rounded: at some gap they go round in circles, and X must be read again.
+    """
+
+    def __init__(self) -> None:
+        self.smallest, self.since, self.count = np.inf, 0, 0
+
+    def vain(self, gap: float) -> bool:
+        """True when the gap has not halved for VAIN_ROUNDS, or after MOST_ROUNDS in all."""
+        self.count, self.since = self.count + 1, self.since + 1
+        if gap < 0.5 * self.smallest:
+            self.smallest, self.since = gap, 0
+        return self.since > VAIN_ROUNDS or self.count >= MOST_ROUNDS
+
+
+VAIN_ROUNDS, MOST_ROUNDS = 25, 500
+
 STEPS_AT_ONCE, STEPS_WHEN_LARGE, LARGE = 10, 3, 300
 """Newton steps in a row while coefficients keep leaving; without them descent would let the same ones in again.
 
@@ -447,7 +467,7 @@ FIRST_DAMPING = 1e-2
 """Levenberg damping of the first Newton step."""
 
 MOST_EPOCHS = 4_000
-"""Epochs on one working set; then the gradient is made afresh."""
+"""Epochs on the columns of one working set; then the gradient is made afresh."""
 
 
 def penalty_rows(problem: Problem, members: NDArray[np.intp]) -> NDArray[np.float64]:
