@@ -438,6 +438,7 @@ CHUNK_ENTRIES = 65_536
 EPOCHS_A_ROUND = 8
 """Epochs of coordinate descent before each Newton step: the signs settle first."""
 
+
 class Rounds:
     """Rounds of descent and Newton steps on one Gram matrix, and whether they still lead anywhere.
 
