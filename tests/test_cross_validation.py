@@ -66,6 +66,7 @@ def certified(path, X, y, tol):
         assert gap <= 1.01 * tol * problem.scale()
 
 
+@pytest.mark.thinned(4)
 @pytest.mark.parametrize("option", problems.OPTIONS)
 @pytest.mark.parametrize("storage", STORAGES)
 @pytest.mark.parametrize("shape", SHAPES)

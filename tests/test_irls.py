@@ -91,6 +91,7 @@ def few(monkeypatch):
 # ---------------------------------------------------------------- the answers
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("option", OPTIONS)
 @pytest.mark.parametrize("storage", FEW_STORAGES)
 @pytest.mark.parametrize("inner", INNER[:2])
@@ -104,6 +105,7 @@ def test_options(few, option, storage, inner, shape):
     assert result.solver == "irls"
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("storage", problems.STORAGES)
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
 def test_storages(storage, precision):

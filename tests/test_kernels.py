@@ -294,6 +294,7 @@ def test_certify_clamps_below(positive):
     assert unclamped < scale < 0 < gap
 
 
+@pytest.mark.thinned(4)
 @pytest.mark.parametrize("option", problems.OPTIONS)
 @pytest.mark.parametrize("shape", [(37, 23), (12, 20)], ids=["tall", "wide"])
 def test_certify_closes_the_gap_at_the_optimum(shape, option):
@@ -418,6 +419,7 @@ def part_of(option, storage="C-f8", shape=(37, 23), **changes):
     return Part(made, members, made.within(point(shape[1], 4)))
 
 
+@pytest.mark.thinned(4)
 @pytest.mark.parametrize("option", problems.OPTIONS)
 @pytest.mark.parametrize("ratio", [0.02, 0.3])
 def test_gram_descent(option, ratio):
@@ -444,6 +446,7 @@ def test_gram_descent(option, ratio):
     assert (w == made.within(part.joined(w))[members]).all()
 
 
+@pytest.mark.thinned(4)
 @pytest.mark.parametrize("storage", BY_COLUMNS)
 @pytest.mark.parametrize("option", problems.OPTIONS)
 def test_column_descent(storage, option):
@@ -507,6 +510,7 @@ def step_from(part, w, damping=0.0):
     return w, damping
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("option", problems.OPTIONS)
 @pytest.mark.parametrize("ratio", [0.02, 0.3])
 def test_newton_never_climbs(option, ratio):
@@ -524,6 +528,7 @@ def test_newton_never_climbs(option, ratio):
             assert 0 < damping <= 1
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("option", problems.OPTIONS)
 def test_newton_lands_on_the_optimum(option):
     """With the signs of the solution the quadratic is the objective, and its minimiser is one step away."""
@@ -644,6 +649,7 @@ def iterate(made, w, lipschitz, bound, *, accelerate, n_iter, restart=False, ada
     return done, vectors[0], seen
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("accelerate", [False, True], ids=["ista", "fista"])
 @pytest.mark.parametrize("option", problems.OPTIONS)
 @pytest.mark.parametrize("storage", ["C-f8", "F-f4", "csr-f4-i4-i4", "csc-f8-i8-i4"])

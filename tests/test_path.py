@@ -39,6 +39,7 @@ def compressed(result):
 # Every strength is certified
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("option", problems.OPTIONS)
 @pytest.mark.parametrize("storage", STORAGES)
 @pytest.mark.parametrize("shape", SHAPES)
@@ -145,6 +146,7 @@ def test_a_hundred_strengths_over_three_decades():
     np.testing.assert_allclose(found.lams[1:] / found.lams[:-1], 1e-3 ** (1 / 99))
 
 
+@pytest.mark.thinned(3)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("option", problems.OPTIONS)
 def test_given_strengths(shape, option):

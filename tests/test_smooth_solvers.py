@@ -36,6 +36,7 @@ def quiet(*arguments, **options):
 # ---------------------------------------------------------------- names reach tol
 
 
+@pytest.mark.thinned(3)
 @every_solver
 @every_option
 @pytest.mark.parametrize("shape", [(60, 24), (24, 60)], ids=["tall", "wide"])
@@ -48,6 +49,7 @@ def test_options(option, shape, solver):
         )
 
 
+@pytest.mark.thinned(3)
 @every_solver
 @pytest.mark.parametrize("storage", problems.STORAGES)
 def test_storages(storage, solver):

@@ -136,6 +136,7 @@ def at_bounds(coef, bounds):
     return tuple(int(np.sum((coef == bound) & (coef != 0))) for bound in bounds)
 
 
+@pytest.mark.thinned(4)
 @pytest.mark.parametrize("solver", [*problems.SOLVERS, "cd on columns"])
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("ratio", [0.1, 0.01, 0.0])
@@ -151,6 +152,7 @@ def test_bounds_on_both_sides(ratio, seed, solver):
     np.testing.assert_allclose(result.coef, expected.astype(float), atol=1e-4)
 
 
+@pytest.mark.thinned(4)
 @pytest.mark.parametrize("storage", ["C", "F", "csr_array int32", "csc_array int32"])
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("ratio", [0.3, 0.03, 0.003])
