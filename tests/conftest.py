@@ -1,7 +1,6 @@
 """Settings of the property tests: new examples at every run, but the same ones in CI, which must not depend on luck."""
 
 import os
-
 from collections import Counter
 
 import hypothesis
