@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from l1fast._kernels import gradient
 from l1fast._monitor import EPS, Carry, Monitor, Outcome, Vector
+from l1fast._patience import FLOPS_A_COPY, OutOfTime, patiently
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Status
 from l1fast._smoothing import Smoothing
@@ -435,10 +436,6 @@ FORGETTING = 0.1
 """Part of the average that the newest point has, at least (measured)."""
 
 
-class OutOfTime(Exception):
-    """The time limit came before the first step."""
-
-
 def check_positive(name: str, value: object) -> None:
     """Raise unless a setting is a finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
@@ -469,8 +466,8 @@ def norm2_of(problem: Problem, monitor: Monitor, gram: Matrix | None = None) -> 
         from scipy.linalg import eigvalsh
 
         if p > n:
-            columns = problem.array()
-            gram = columns @ columns.T
+            columns = patiently(problem.array, n * p)
+            gram = patiently(lambda: columns @ columns.T, n * n * p / FLOPS_A_COPY)
         elif gram is None:
             gram = gram_of(problem, monitor)
         return float(eigvalsh(gram, subset_by_index=[len(gram) - 1, len(gram) - 1])[0])
@@ -503,11 +500,9 @@ def least_norm_fit(problem: Problem, monitor: Monitor) -> Vector:
     work = n * p * min(n, p)
     quick = work <= min(LAPACK_WORK, LAPACK_RATE * START_SHARE * left)
     if quick and n * p <= LAPACK_ENTRIES and monitor.affords(8 * n * p):
-        from scipy.linalg import lstsq
-
         monitor.passes += 1.0
-        target = problem.datafit.root * problem.datafit.centred
-        fitted = lstsq(problem.array(), target, cond=max(n, p) * EPS, overwrite_a=True, check_finite=False)[0]
+        target, least = problem.datafit.root * problem.datafit.centred, max(n, p) * EPS
+        fitted = patiently(lambda: np.linalg.lstsq(problem.array(), target, rcond=least)[0], work / FLOPS_A_COPY)
         return np.where(problem.norm2 == 0.0, 0.0, fitted)
     from scipy.sparse.linalg import lsmr
 
