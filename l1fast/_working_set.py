@@ -327,8 +327,9 @@ class WorkingSet:
         if self.problem.design.sparse:
             row_size = np.empty(n + 1, dtype=np.int32)
             given = (capsule, self.members, known, self.gram, self.position, row_size, CHUNK_ENTRIES)
+            held = float(self.problem.design.column_entries[self.members].sum())
             try:
-                patiently(lambda: gram.extend_sparse(*given), self.problem.design.n_entries)
+                patiently(lambda: gram.extend_sparse(*given), self.problem.design.n_entries + held * held / n)
             except OutOfTime:
                 self.known, self.gram = 0, np.empty((0, 0))  # the other still is written to
                 return False
