@@ -1,4 +1,4 @@
-"""Many callers at once, in threads and processes: the answers of one alone, bit for bit, and nothing shared is touched."""
+"""Many callers at once, in threads and processes: the answers of one alone, bit for bit, and nothing shared changes."""
 
 import concurrent.futures
 import importlib
