@@ -6,6 +6,8 @@ takes containers apart, `_validation.as_design` has the parts checked, and a `De
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -167,9 +169,11 @@ class Design:
         matrix = self._container()
         note = f"copied to {'CSC' if self.sparse else 'F order'} for column access ({self.storage.nbytes:,} bytes)"
         if self.sparse:
-            made = read_storage(patiently(matrix.tocsc, self.n_entries))
+            with room_for("a copy of X to CSC", self.storage.nbytes):
+                made = read_storage(patiently(matrix.tocsc, self.n_entries))
         else:
-            columns = patiently(lambda: np.asfortranarray(matrix), self.n_entries)
+            with room_for("a copy of X to F order", self.storage.nbytes):
+                columns = patiently(lambda: np.asfortranarray(matrix), self.n_entries)
             made = Storage(columns, None, None, self.shape, by_rows=False)
         return checked(replace(made, conversion=join_notes(self.conversion, note)))
 
@@ -249,6 +253,18 @@ def measure_storage(
     given = (*parts, *storage.shape, storage.by_rows, sample_weight, v, room, n_threads)
     found = patiently(lambda: check.check_matrix(*given), storage.values.size / ENTRIES_A_STEP)
     return *found, Moments(*np.ascontiguousarray(room.T[:3] if sparse_x else room))
+
+
+@contextmanager
+def room_for(what: str, n_bytes: int) -> Iterator[None]:
+    """Have a MemoryError within say what it was for, what that needs, and how to do without."""
+    try:
+        yield
+    except MemoryError:
+        raise MemoryError(
+            f"{what} needs {n_bytes:,} bytes, more than there are; memory_limit lets the solve do with less, "
+            "solver='fista' needs a few vectors alone"
+        ) from None
 
 
 ENTRIES_A_STEP = 4

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l1fast import _block_newton
-from l1fast._design import Design
+from l1fast._design import Design, room_for
 from l1fast._kernels import coordinate_descent
 from l1fast._monitor import Carry, Monitor, Outcome, Vector, check_setting
 from l1fast._patience import FLOPS_A_COPY, OutOfTime, patiently
@@ -319,7 +319,8 @@ class WorkingSet:
 
         if size > len(self.gram):
             room = min(2 * size, self.problem.shape[1])
-            grown = np.empty((room, room))
+            with room_for(f"the Gram matrix of {room} columns", np.dtype(np.float64).itemsize * room**2):
+                grown = np.empty((room, room))
             grown[:known, :known] = self.gram[:known, :known]
             self.gram = grown
         n, capsule = self.problem.shape[0], self.problem.capsule

@@ -490,3 +490,20 @@ def test_memory_that_runs_out(what):
     refused = [line for line in lines if line != "solved"]
     assert refused
     assert all("bytes" in line or "allocate" in line for line in refused), refused
+
+
+def test_a_copy_without_room_says_what_would_do(monkeypatch):
+    X, y = problems.make(40, 60)
+
+    def refuse(*arguments, **options):
+        raise MemoryError
+
+    monkeypatch.setattr("l1fast._design.np.asfortranarray", refuse)
+    with pytest.raises(MemoryError, match=r"F order needs 19,200 bytes.*memory_limit.*fista"):
+        l1fast.solve(X, y, 1.0, solver=l1fast.CD(gram_limit=0))
+    monkeypatch.undo()
+    monkeypatch.setattr("l1fast._working_set.np.empty", refuse)
+    with pytest.raises(MemoryError):
+        l1fast.solve(X, y, 1.0, solver="cd")
+    monkeypatch.undo()
+    assert l1fast.solve(X, y, 1.0, solver="cd").converged
