@@ -55,10 +55,14 @@ def judge(found, X, y, folds, *, l2=0.0, l2_ratios=(0.0,), sample_weight=None, *
 
 
 def certified(path, X, y, tol):
-    """The gap of every strength by the referee, where numbers are too far apart to compare more than that."""
+    """The gap of every strength by the referee, where numbers are too far apart to compare more than that.
+
+    X is what the fold trains on. x_j'theta may exceed lam by what rounding it in float64 amounts to.
+    """
     for k, lam in enumerate(path.lams):
-        problem = referee.Problem(X, y, lam)
-        gap = problem.gap(path.coef(k).astype(np.longdouble), np.longdouble(0), allowed=1e-9 * lam)
+        problem, w, b = referee.Problem(X, y, lam), path.coef(k).astype(np.longdouble), np.longdouble(0)
+        rounding = problem.round_off(w, b, problem.best_dual_point(w))[2]
+        gap = problem.gap(w, b, allowed=1e-9 * lam + rounding)
         assert gap <= 1.01 * tol * problem.scale()
 
 
