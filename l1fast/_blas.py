@@ -17,6 +17,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 NAMES = (
     *(
         (f"{prefix}openblas_get_num_threads{suffix}", f"{prefix}openblas_set_num_threads{suffix}")
@@ -58,6 +60,42 @@ def _libraries(module: Path) -> Iterator[ctypes.CDLL]:
             continue
 
 
+def limited() -> bool:
+    """Whether this process may map so many bytes only (ulimit -v)."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return False
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
+def take_buffers() -> None:
+    """Have BLAS map, now, what it needs for one caller; MemoryError if that is more than the process may.
+
+    OpenBLAS ends the process where it finds no room for its buffers, so it must not look for it amid a solve.
+    """
+    from scipy.linalg.blas import dgemm
+
+    needed = BUFFER * max(1, len(controls()))
+    try:
+        np.empty(needed, dtype=np.uint8)
+    except MemoryError:
+        raise MemoryError(
+            f"BLAS may need {needed:,} bytes for its buffers, more than the limit of this process (ulimit -v) leaves; "
+            "raise that limit"
+        ) from None
+    some = np.ones((ENOUGH, ENOUGH))
+    np.matmul(some, some.copy())
+    dgemm(1.0, some, some)
+
+
+BUFFER = 2**25 + 2**21
+"""Bytes that OpenBLAS maps for each of the callers that it has at once: 32 MB and a little (seen on x86-64)."""
+
+ENOUGH = 256
+"""Order of a product for which it takes them."""
+
+
 _lock = threading.Lock()
 _holders = 0
 _before: list[int] = []
@@ -67,6 +105,8 @@ _before: list[int] = []
 def one_thread() -> Iterator[None]:
     """One BLAS thread for all, until the last of those who hold it lets go."""
     global _holders
+    if limited():
+        take_buffers()
     with _lock:
         if _holders == 0:
             _before[:] = [control.get() for control in controls()]

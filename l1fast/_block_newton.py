@@ -15,6 +15,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from l1fast._patience import FLOPS_A_COPY, patiently
+
 Array = NDArray[np.float64]
 
 MOST_PRODUCTS = 30
@@ -38,7 +40,7 @@ def step(gram: Array, l1: Array, l2: Array, w: Array, g: Array, loss: float, dam
     gram : size x size; l1, l2 : size, v lam and v l2. Cost: m^3 / 3 flops for m blocks that are not 0, and for each
     step of conjugate gradients 4 m^2 n_tasks.
     """
-    from scipy.linalg.lapack import dpotrf, dpotrs
+    from scipy.linalg.lapack import dpotrs
 
     norm = np.sqrt(np.einsum("tk,tk->k", w, w))
     support = np.flatnonzero(norm)
@@ -48,10 +50,11 @@ def step(gram: Array, l1: Array, l2: Array, w: Array, g: Array, loss: float, dam
     inside, size = w[:, support], norm[support]
     a, ridge, unit = l1[support] / size, l2[support], inside / size
     diagonal = a + ridge + damping * part.diagonal()
-    factor = part.copy()
-    factor.flat[:: len(support) + 1] += diagonal
-    factor, info = dpotrf(factor.T, lower=1, overwrite_a=1, clean=0)
-    if info != 0:
+    damped = part.copy()
+    damped.flat[:: len(support) + 1] += diagonal
+    try:
+        found = patiently(lambda: np.linalg.cholesky(damped), len(support) ** 3 / FLOPS_A_COPY)
+    except np.linalg.LinAlgError:
         return loss, min(max(100.0 * damping, LEAST_DAMPING), MOST_DAMPING)
 
     def product(d: Array) -> Array:
@@ -59,7 +62,7 @@ def step(gram: Array, l1: Array, l2: Array, w: Array, g: Array, loss: float, dam
         return made
 
     def precondition(r: Array) -> Array:
-        made: Array = dpotrs(factor, r.T, lower=1)[0].T
+        made: Array = dpotrs(found.T, r.T, lower=0)[0].T
         return made
 
     slope = g[:, support] + ridge * inside + l1[support] * unit

@@ -198,7 +198,7 @@ def cross_validate(
 
     everything = penalty_for(np.arange(n), weight)
     whole = make_problem(design.storage, target, everything, intercept, sample_weight, inner).on(design)
-    crew = Crew(min(jobs, len(parts)), on_progress)
+    crew = Crew(1 if _blas.limited() else min(jobs, len(parts)), on_progress)  # BLAS needs room for each caller
     algorithm, reason = wanted or choose(whole, cold=False)
     algorithm = within_memory(algorithm, memory)
     run = Run(whole, algorithm, algorithm.default_max_iter if most is None else most, tol, began, limit, crew)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from l1fast._kernels import gradient
 from l1fast._monitor import EPS, Carry, Monitor, Outcome, Vector
+from l1fast._patience import FLOPS_A_COPY, OutOfTime, patiently
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Status
 from l1fast._smoothing import Smoothing
@@ -56,7 +58,10 @@ class Walk:
         entries = problem.design.n_entries
         ordered = gram is None and max_iter >= SORTING_PAYS and entries >= SORTING_LEAST
         ordered = ordered and monitor.affords(problem.design.storage.nbytes)
-        self.problem = problem.by_length if ordered else problem
+        self.problem = problem
+        if ordered:
+            with suppress(MemoryError):  # it is only quicker
+                self.problem = problem.by_length
         self.w, self.g, self.slopes, self.q = start.copy(), np.empty(p), np.empty(p), np.empty(n if gram is None else 0)
         self.scratch = self.problem.scratch()
         self.best, self.best_gap = start.copy(), np.inf
@@ -438,10 +443,6 @@ FORGETTING = 0.1
 """Part of the average that the newest point has, at least (measured)."""
 
 
-class OutOfTime(Exception):
-    """The time limit came before the first step."""
-
-
 def check_positive(name: str, value: object) -> None:
     """Raise unless a setting is a finite number above 0."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
@@ -472,8 +473,8 @@ def norm2_of(problem: Problem, monitor: Monitor, gram: Matrix | None = None) -> 
         from scipy.linalg import eigvalsh
 
         if p > n:
-            columns = problem.array()
-            gram = columns @ columns.T
+            columns = patiently(problem.array, n * p)
+            gram = patiently(lambda: columns @ columns.T, n * n * p / FLOPS_A_COPY)
         elif gram is None:
             gram = gram_of(problem, monitor)
         return float(eigvalsh(gram, subset_by_index=[len(gram) - 1, len(gram) - 1])[0])
@@ -506,16 +507,15 @@ def least_norm_fit(problem: Problem, monitor: Monitor) -> Vector:
     work = n * p * min(n, p)
     quick = work <= min(LAPACK_WORK, LAPACK_RATE * START_SHARE * left)
     if quick and n * p <= LAPACK_ENTRIES and monitor.affords(8 * n * p):
-        from scipy.linalg import lstsq
-
         monitor.passes += 1.0
-        target = problem.datafit.root * problem.datafit.centred
-        fitted = lstsq(problem.array(), target, cond=max(n, p) * EPS, overwrite_a=True, check_finite=False)[0]
+        target, least = problem.datafit.root * problem.datafit.centred, max(n, p) * EPS
+        fitted = patiently(lambda: np.linalg.lstsq(problem.array(), target, rcond=least)[0], work / FLOPS_A_COPY)
         return np.where(problem.norm2 == 0.0, 0.0, fitted)
     from scipy.sparse.linalg import lsmr
 
     if monitor.affords(problem.design.storage.nbytes):
-        problem = problem.by_length
+        with suppress(MemoryError):  # it is only quicker
+            problem = problem.by_length
     kept = np.where(problem.norm2 == 0.0, 0.0, 1.0)
     operator, steps = problem.operator(kept), START_STEPS
     if left < math.inf:

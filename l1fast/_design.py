@@ -6,6 +6,8 @@ takes containers apart, `_validation.as_design` has the parts checked, and a `De
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from l1fast._kernels import check, gradient
+from l1fast._patience import patiently
 from l1fast._threads import worthwhile
 
 Array = NDArray[Any]
@@ -112,18 +115,24 @@ class Design:
 
     def columns(self, chosen: NDArray[np.intp]) -> Design:
         """The chosen columns as a design of their own; a copy of those columns in the same order of storage."""
-        matrix = self._container()[:, chosen]
-        return checked(read_storage(matrix.tocsr() if self.sparse and self.by_rows else matrix))
+        matrix, share = self._container(), len(chosen) / max(1, self.shape[1])
+        size = self.n_entries if self.sparse else share * self.n_entries
+
+        def copy() -> Any:
+            made = matrix[:, chosen]
+            return made.tocsr() if self.sparse and self.by_rows else made
+
+        return checked(read_storage(patiently(copy, size)))
 
     def rows(self, chosen: NDArray[np.intp]) -> Design:
         """The chosen rows as a design of their own: a view of a dense X where they follow one another, else a copy."""
         matrix = self._container()
         if self.sparse:
-            matrix = matrix.tocsr()[chosen]
+            matrix = patiently(lambda: matrix.tocsr()[chosen], self.n_entries)
         elif len(chosen) and np.array_equal(chosen, np.arange(chosen[0], chosen[0] + len(chosen))):
             matrix = matrix[chosen[0] : chosen[0] + len(chosen)]
         else:
-            matrix = matrix[chosen]
+            matrix = patiently(lambda: matrix[chosen], len(chosen) * self.shape[1])
         return checked(read_storage(matrix))
 
     def predict(self, rows: NDArray[np.intp], coefs: Any) -> Array:
@@ -167,9 +176,12 @@ class Design:
         matrix = self._container()
         note = f"copied to {'CSC' if self.sparse else 'F order'} for column access ({self.storage.nbytes:,} bytes)"
         if self.sparse:
-            made = read_storage(matrix.tocsc())
+            with room_for("a copy of X to CSC", self.storage.nbytes):
+                made = read_storage(patiently(matrix.tocsc, self.n_entries))
         else:
-            made = Storage(np.asfortranarray(matrix), None, None, self.shape, by_rows=False)
+            with room_for("a copy of X to F order", self.storage.nbytes):
+                columns = patiently(lambda: np.asfortranarray(matrix), self.n_entries)
+            made = Storage(columns, None, None, self.shape, by_rows=False)
         return checked(replace(made, conversion=join_notes(self.conversion, note)))
 
     @cached_property
@@ -177,10 +189,15 @@ class Design:
         """This design stored by rows in order of their length, and that order of rows: one copy, kept, or itself."""
         if self.even:
             return self, np.arange(self.shape[0])
-        matrix = self._container().tocsr()
-        size = np.minimum(np.diff(matrix.indptr), MOST_LENGTHS).astype(np.uint16)  # sorted digit by digit
-        order = np.argsort(size, kind="stable")
-        made = read_storage(matrix[order])
+
+        def sort() -> tuple[Any, NDArray[np.intp]]:
+            matrix = self._container().tocsr()
+            size = np.minimum(np.diff(matrix.indptr), MOST_LENGTHS).astype(np.uint16)  # sorted digit by digit
+            order = np.argsort(size, kind="stable")
+            return matrix[order], order
+
+        matrix, order = patiently(sort, self.n_entries)
+        made = read_storage(matrix)
         note = f"copied to CSR, rows sorted by length ({made.nbytes:,} bytes)"
         return checked(replace(made, conversion=join_notes(self.conversion, note))), order
 
@@ -228,7 +245,8 @@ def check_storage(storage: Storage, n_threads: int = 1) -> tuple[object | None, 
     """(view or None, fault, where) by the fused pass of `_kernels.check`."""
     parts = (storage.values, storage.indices, storage.starts)
     n_threads = worthwhile(n_threads, storage.values.size, storage.indices is not None)
-    return check.check_matrix(*parts, *storage.shape, storage.by_rows, n_threads=n_threads)
+    size = storage.values.size / ENTRIES_A_STEP
+    return patiently(lambda: check.check_matrix(*parts, *storage.shape, storage.by_rows, n_threads=n_threads), size)
 
 
 def measure_storage(
@@ -239,8 +257,25 @@ def measure_storage(
     room = np.empty((p, 4 if totals else 2) if sparse_x else (3 if totals else 2, p))
     parts = (storage.values, storage.indices, storage.starts)
     n_threads = worthwhile(n_threads, storage.values.size, sparse_x)
-    found = check.check_matrix(*parts, *storage.shape, storage.by_rows, sample_weight, v, room, n_threads)
+    given = (*parts, *storage.shape, storage.by_rows, sample_weight, v, room, n_threads)
+    found = patiently(lambda: check.check_matrix(*given), storage.values.size / ENTRIES_A_STEP)
     return *found, Moments(*np.ascontiguousarray(room.T[:3] if sparse_x else room))
+
+
+@contextmanager
+def room_for(what: str, n_bytes: int) -> Iterator[None]:
+    """Have a MemoryError within say what it was for, what that needs, and how to do without."""
+    try:
+        yield
+    except MemoryError:
+        raise MemoryError(
+            f"{what} needs {n_bytes:,} bytes, more than there are; memory_limit lets the solve do with less, "
+            "solver='fista' needs a few vectors alone"
+        ) from None
+
+
+ENTRIES_A_STEP = 4
+"""Entries that the check reads in the time that a copy takes for one."""
 
 
 def join_notes(*notes: str) -> str:
@@ -263,7 +298,8 @@ def read_storage(X: Any) -> Storage:
         return Storage(values, indices, starts, (int(n_rows), int(n_columns)), X.format == "csr", notes)
     values, note = _native(X, "X")
     if min(values.strides) < 0 or not (_contiguous_along(values, 1) or _contiguous_along(values, 0)):
-        values, note = np.ascontiguousarray(values), join_notes(note, "X copied to C order")
+        copied = patiently(lambda: np.ascontiguousarray(values), values.size)
+        values, note = copied, join_notes(note, "X copied to C order")
     by_rows = _contiguous_along(values, 1) and not (values.flags.f_contiguous and values.shape[1] == 1)
     return Storage(values, None, None, (values.shape[0], values.shape[1]), by_rows, note)
 
@@ -281,7 +317,7 @@ def _native(values: Array, name: str) -> tuple[Array, str]:
     dtype = np.dtype(np.float32 if values.dtype.kind == "f" and values.dtype.itemsize == 4 else np.float64)
     if values.dtype == dtype and values.dtype.isnative and values.flags.aligned and (values.ndim > 1 or _flat(values)):
         return np.asarray(values), ""
-    copied = np.array(values, dtype=dtype, order="K" if values.ndim > 1 else "C")
+    copied = patiently(lambda: np.array(values, dtype=dtype, order="K" if values.ndim > 1 else "C"), values.size)
     return np.require(copied, requirements="A"), f"{name} converted to {dtype}"
 
 
@@ -289,7 +325,8 @@ def _index_array(indices: Array, name: str) -> tuple[Array, str]:
     """indices in int32 or int64, native, aligned and contiguous; and what that took."""
     if indices.dtype in (np.int32, np.int64) and indices.dtype.isnative and indices.flags.aligned and _flat(indices):
         return np.asarray(indices), ""
-    return np.array(indices, dtype=np.int64, order="C"), f"{name} converted to int64"
+    copied = patiently(lambda: np.array(indices, dtype=np.int64, order="C"), indices.size)
+    return copied, f"{name} converted to int64"
 
 
 def _flat(part: Array) -> bool:

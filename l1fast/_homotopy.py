@@ -10,6 +10,7 @@ import numpy as np
 
 from l1fast._design import join_notes
 from l1fast._monitor import Carry, Monitor, Outcome, Vector, check_setting
+from l1fast._patience import OutOfTime, patiently
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Point, Problem
 from l1fast._working_set import CD
@@ -133,6 +134,9 @@ MOST_BYTES = 1_000_000_000
 """Bytes that the homotopy takes unless it is told otherwise. What needs more has a thousand samples and more, where
 coordinate descent is the better choice by far."""
 
+SPREAD = 4
+"""What it costs to gather a number of a column from rows, in copies of a number."""
+
 PATH_AT_ONCE = 200_000_000
 """Multiply-adds of the homotopy between two looks at clock and signals: below 0.2 s."""
 
@@ -188,7 +192,10 @@ class Path:
         if len(self.factor) < capacity:
             self.factor, self.known = np.empty((capacity, capacity)), 0
         Z, room, active = np.empty((count, n)), np.empty((6, max(count, n))), np.arange(count)
-        homotopy.pack(problem.capsule, members, self.position, Z)
+        try:
+            patiently(lambda: homotopy.pack(problem.capsule, members, self.position, Z), SPREAD * Z.size)
+        except OutOfTime:
+            return 0, True
         at_once = 1 + PATH_AT_ONCE // (2 * count * n + 2 * capacity**2)
         t, total, rise = 1.0, 0, bound - floor
         while t > 0.0 and not monitor.out_of_time():

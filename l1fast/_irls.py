@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from l1fast._monitor import EPS, Carry, Monitor, Outcome, Vector, check_setting
+from l1fast._patience import FLOPS_A_COPY, OutOfTime, patiently
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Point, Problem
 from l1fast._result import Status
@@ -64,7 +65,7 @@ class IRLS:
     Cost: a read of X for each step, unless the Gram matrix of all columns is known, and the system: k^3 / 3
     multiply-adds, by the other factor n^2 k + n^3 / 3; for each step of "cg" a read of the k columns.
     ``Result.n_epochs`` counts steps and those of "cg". Memory: about 25 n_features + 4 n_samples numbers; for a factor
-    the Gram matrix of up to 2 k columns, with room to grow, and k^2 numbers more, or 2 n^2 and a part of the columns;
+    the Gram matrix of up to 2 k columns, with room to grow, and 2 k^2 numbers more, or 3 n^2 and a part of the columns;
     for "cg" a copy of the k columns, once they hold less than half of the entries.
     Accuracy: the size of h does not spoil the factors, so gaps of 1e-12 and less are within reach. What takes long is a
     coefficient near the edge: in a textbook step it grows or shrinks by the factor |x_j'(s r)| / (lam v_j).
@@ -138,7 +139,11 @@ class IRLS:
                     break
                 conjugate = Conjugate()
             slope = g + l1 * np.clip(w / stage.floor, -1.0, 1.0) + l2 * w
-            direction = system.solve(l1 / np.maximum(size, stage.floor) + l2, -slope)
+            try:
+                direction = system.solve(l1 / np.maximum(size, stage.floor) + l2, -slope)
+            except OutOfTime:
+                monitor.status = Status.TIME_LIMIT
+                break
             if self.conjugate:
                 direction = conjugate.turn(slope, direction)
             moved = system.multiply(direction)
@@ -354,7 +359,9 @@ class System:
         members = min(
             len(h), WASTE * size + FEW_COLUMNS
         )  # the Gram matrix may hold so many, and has room for twice that
-        held = 2 * n * n + min(n * size, PANEL + n) if dual else min(2 * members, len(h)) ** 2 + members**2 + size**2
+        held = min(2 * members, len(h)) ** 2 + members**2 + 2 * size**2
+        if dual:
+            held = 3 * n * n + min(n * size, PANEL + n)
         fits = side <= LARGEST_FACTOR and (self.memory is None or NUMBER * held <= self.memory)
         worth = inner == "cholesky" or work <= WORTH * float(self.problem.design.column_entries[counted].sum())
         return ("dual" if dual else "gram") if fits and worth else "cg"
@@ -371,12 +378,13 @@ class System:
         if not self.working.complete_gram(self.monitor):
             return None
         place = self.place[counted]
-        return positive_solve(self.working.gram[np.ix_(place, place)], h, r)
+        gram = self.working.gram
+        return positive_solve(patiently(lambda: gram[np.ix_(place, place)], len(place) ** 2), h, r)
 
     def by_dual(self, counted: NDArray[np.intp], h: Vector, r: Vector) -> Vector | None:
         """By a factor of 1 + A diag(1/h) A', A = S^1/2 X: d = z - A' (1 + A diag(1/h) A')^-1 A z / h, z = r / h."""
         problem, (n, p) = self.problem, self.problem.shape
-        z, root, at_once = r / h, 1.0 / np.sqrt(h), max(1, PANEL // n)
+        z, root, at_once = r / h, 1.0 / np.sqrt(h), max(1, min(PANEL // n, PANEL_WORK // n**2))
         matrix, image, position = np.zeros((n, n)), np.zeros(n), np.full(p, -1, dtype=np.int32)
         from l1fast._kernels import homotopy  # here: few calls need it
 
@@ -448,18 +456,18 @@ class System:
 
 def positive_solve(matrix: NDArray[np.float64], h: Vector, r: Vector) -> Vector | None:
     """(matrix + diag(h))^-1 r by Cholesky, matrix overwritten; None if a pivot is but rounding."""
-    from scipy.linalg import LinAlgError, cho_factor, cho_solve  # here: slow to import
+    from scipy.linalg import cho_solve  # here: slow to import
 
     diagonal = np.einsum("ii->i", matrix)
     diagonal += h
     before = diagonal.copy()
     try:
-        factor = cho_factor(matrix.T, lower=False, overwrite_a=True, check_finite=False)
-    except LinAlgError:
+        factor = patiently(lambda: np.linalg.cholesky(matrix), len(h) ** 3 / FLOPS_A_COPY)
+    except np.linalg.LinAlgError:
         return None
-    if not (np.einsum("ii->i", factor[0]) ** 2 > SINGULAR * before).all():
+    if not (np.einsum("ii->i", factor) ** 2 > SINGULAR * before).all():
         return None
-    found: Vector = cho_solve(factor, r, check_finite=False)
+    found: Vector = cho_solve((factor.T, False), r, check_finite=False)
     return found if np.isfinite(found).all() else None
 
 
@@ -481,8 +489,8 @@ LARGEST_FACTOR = 5000
 NUMBER = 8
 """Bytes of a float64."""
 
-PANEL = 4_000_000
-"""Numbers of the columns that are packed at a time for the samples' matrix."""
+PANEL, PANEL_WORK = 4_000_000, 2_000_000_000
+"""Numbers of the columns that are packed at a time for the samples' matrix; multiply-adds on them, below 0.2 s."""
 
 WASTE = 2
 """A Gram matrix, or a copy of columns, is kept until it holds this many times what is needed."""

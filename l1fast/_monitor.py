@@ -79,15 +79,25 @@ class Monitor:
             return False
         return True
 
+    def late(self) -> bool:
+        """Whether even the certificate, which needs some time after the limit, must do with what there is."""
+        return self.out_of_time(LATE_SHARE, LATE_LEAST)
+
     def affords(self, n_bytes: int) -> bool:
         """Whether so many bytes may be taken."""
         return self.memory_limit is None or n_bytes <= self.memory_limit
 
-    def out_of_time(self) -> bool:
-        """Whether the time limit has passed, or nobody waits any more."""
+    def out_of_time(self, share: float = 0.0, least: float = 0.0) -> bool:
+        """Whether the time limit, and that share of it or so many seconds, has passed, or nobody waits any more."""
         if self.stop is not None and self.stop.is_set():
             return True
-        return self.time_limit is not None and time.perf_counter() - self.began >= self.time_limit
+        if self.time_limit is None:
+            return False
+        return time.perf_counter() - self.began >= self.time_limit + max(share * self.time_limit, least)
+
+
+LATE_SHARE, LATE_LEAST = 0.05, 0.025
+"""Part of the time limit, and seconds at least, that a certificate may take after it where columns are unpenalised."""
 
 
 @dataclass(frozen=True)

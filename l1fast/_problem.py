@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import Design, Moments
 from l1fast._kernels import check, coordinate_descent, gradient
+from l1fast._patience import look
 from l1fast._penalties import ElasticNet
 from l1fast._smoothing import Smoothing
 from l1fast._units import LARGE, PLAIN, Units, exponents, shifted
@@ -255,7 +256,10 @@ class Problem:
         return made
 
     def operator(self, scale: Vector, columns: NDArray[np.intp] | None = None) -> LinearOperator:
-        """sqrt(s) (X - mean) diag(scale), or some columns of it, to be applied and never formed."""
+        """sqrt(s) (X - mean) diag(scale), or some columns of it, to be applied and never formed.
+
+        Applying it raises `OutOfTime` when the limit in force has passed.
+        """
         from scipy.sparse.linalg import LinearOperator
 
         design = self.design if columns is None else self.design.columns(columns)
@@ -264,6 +268,7 @@ class Problem:
         root, n_threads = self.datafit.root, self.n_threads if columns is None else 1
 
         def forward(d: Vector) -> Vector:
+            look()
             d = scale * np.ravel(d)
             made: Vector = root * (design.apply(d, n_threads) - mean @ d)
             return made

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from l1fast._continuation import Smooth, Stage, check_smooth, stages
 from l1fast._kernels import fista
 from l1fast._monitor import EPS, Carry, Monitor, Outcome, Vector
+from l1fast._patience import OutOfTime
 from l1fast._problem import Problem
 from l1fast._result import Status
 from l1fast._smoothing import Smoothing
@@ -79,12 +80,21 @@ class Loop:
         return monitor(iteration, objective, gap, w)
 
     def sort_rows(self) -> object:
-        """The capsule of the problem with its rows sorted by length, the first time; False where that would not pay."""
+        """The capsule of the problem with its rows sorted by length, the first time; False where that would not pay.
+
+        True, to stop, when the time is up before it is made.
+        """
         problem = self.problem
         if self.sorted or not self.monitor.affords(problem.design.storage.nbytes):
             return False
         self.sorted = True
-        made = problem.by_length
+        try:
+            made = problem.by_length
+        except OutOfTime:
+            self.monitor.status = Status.TIME_LIMIT
+            return True
+        except MemoryError:  # it would only have been quicker
+            return False
         if made is problem or made.scratch().size > self.scratch.size:
             return False
         self.problem, self.conversion = made, made.design.conversion

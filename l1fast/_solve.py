@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from l1fast._design import Design, Moments, Storage, join_notes
 from l1fast._homotopy import Homotopy
 from l1fast._irls import IRLS
 from l1fast._monitor import Carry, Monitor, Outcome, OwnStart, Solver
+from l1fast._patience import OutOfTime, patiently, until
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, History, Result, Status, announce
@@ -414,7 +416,13 @@ STRONG = 1e300
 
 def cold_start(algorithm: Solver, problem: Problem, max_iter: int, monitor: Monitor) -> Vector:
     """Where to start when nothing is said: at the solver's own place, where it has one."""
-    return algorithm.cold_start(problem, max_iter, monitor) if isinstance(algorithm, OwnStart) else null_fit(problem)
+    try:
+        with until(monitor.out_of_time):
+            if isinstance(algorithm, OwnStart):
+                return algorithm.cold_start(problem, max_iter, monitor)
+            return null_fit(problem)
+    except OutOfTime:
+        return problem.zeros()
 
 
 def null_fit(problem: Problem) -> Vector:
@@ -457,7 +465,11 @@ def run_certified(
     target, w, conversion, epochs = monitor.target, start, "", 0
     iterates: NDArray[np.float64] | None = None
     for attempt in range(REPAIRS):
-        outcome = algorithm.run(problem, w, max_iter - monitor.offset, monitor, carry)
+        try:
+            with until(monitor.out_of_time):
+                outcome = algorithm.run(problem, w, max_iter - monitor.offset, monitor, carry)
+        except OutOfTime:  # before the first iterate
+            outcome, monitor.status = Outcome(w, 0, 0), Status.TIME_LIMIT
         conversion, epochs = conversion or outcome.conversion, epochs + outcome.n_epochs
         monitor.offset += outcome.n_iter
         monitor.passes += outcome.point is None
@@ -468,7 +480,8 @@ def run_certified(
             point = problem.at(coef)
         if carry is not None:
             carry.point, carry.ahead = point, None
-        w, certificate, dual = confirm(problem, point)
+        with until(monitor.late):
+            w, certificate, dual = confirm(problem, point)
         confirmed = certificate.gap <= target
         if confirmed or monitor.status is not Status.CONVERGED or monitor.out_of_time() or attempt == REPAIRS - 1:
             break
@@ -541,7 +554,10 @@ def _certify(problem: Problem, point: Point) -> tuple[Vector, Certificate, Vecto
     free = problem.penalty.unpenalised(p)
     if not free.size:
         return w, certificate, -certificate.scale * q
-    fitted, rho = settle(problem, free, w, q)
+    try:
+        fitted, rho = settle(problem, free, w, q)
+    except OutOfTime:
+        return w, certificate._replace(gap=certificate.objective, scale=0.0), np.zeros(n)
     settled = w.copy()
     settled[free] = fitted
     there = problem.at(settled)
@@ -629,10 +645,11 @@ def _bounded_least_squares(problem: Problem, free: NDArray[np.intp], q: Vector) 
     if not movable.size:
         return fitted
     chosen, size, root = free[movable], size[movable], problem.datafit.root
-    columns = problem.array(chosen) / size
+    columns = patiently(lambda: problem.array(chosen) / size, len(chosen) * len(q))
     target = np.divide(-q, root, out=np.zeros(len(q)), where=root > 0.0)
     within = limits[0][movable], limits[1][movable]
-    made = lsq_linear(columns, target, within, method="bvls", tol=1e-15, max_iter=10 * len(chosen)).x / size
+    fit = partial(lsq_linear, columns, target, within, method="bvls", tol=1e-15, max_iter=10 * len(chosen))
+    made = patiently(fit, columns.size * len(chosen)).x / size
     fitted[movable] = np.clip(made, lower[movable], upper[movable])
     return fitted
 

@@ -21,6 +21,7 @@ from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import join_notes
 from l1fast._monitor import Monitor, Outcome
 from l1fast._path import SMALLEST_RATIO, Walk, check_ridge, default_strengths, path_advice, read_strengths
+from l1fast._patience import OutOfTime, patiently, until
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, PathCallback, Result, State, Status, announce
 from l1fast._solve import (
@@ -224,7 +225,9 @@ class TaskProblem(Problem):
                 np.negative(task.weighted, out=q[:, t])
             np.negative(self.product, out=g)
             return self.null_loss
-        return tasks.gradient(self.capsule, self.targets, w, q, g, scratch)
+        size = self.n_tasks * self.design.n_entries
+        with until(None):  # whatever the limit, what follows needs it
+            return patiently(lambda: tasks.gradient(self.capsule, self.targets, w, q, g, scratch), size)
 
     def certify(self, w: Vector, g: Vector, loss: float) -> Certificate:
         """The certificate of W from its gradient and loss."""
@@ -352,7 +355,7 @@ def solve_tasks(
     units = problem.units
     monitor = Monitor(tol * scale, scale, began, limit, callback, units=units)
     if start is None:
-        w = null_point(problem)
+        w = null_point(problem, monitor)
     else:
         w = units.start(as_matrix("start", start.coef if isinstance(start, TaskResult) else start, p, n_tasks))
         w[problem.norm2 == 0.0] = 0.0
@@ -534,11 +537,15 @@ def read_problem(
     return (first if n_tasks == 1 else TaskProblem.joined(first, tasks)), n_tasks
 
 
-def null_point(problem: Problem) -> Vector:
-    """0, with the unpenalised coefficients at their best."""
-    if not isinstance(problem, TaskProblem):
-        return null_fit(problem)
-    return np.column_stack([null_fit(problem.task(t)) for t in range(problem.n_tasks)])
+def null_point(problem: Problem, monitor: Monitor) -> Vector:
+    """0, with the unpenalised coefficients at their best, if there is time for them."""
+    try:
+        with until(monitor.out_of_time):
+            if not isinstance(problem, TaskProblem):
+                return null_fit(problem)
+            return np.column_stack([null_fit(problem.task(t)) for t in range(problem.n_tasks)])
+    except OutOfTime:
+        return problem.zeros()
 
 
 def critical(problem: Problem) -> float:
@@ -579,7 +586,10 @@ def certify_tasks(problem: Problem, point: Point) -> tuple[Vector, Certificate, 
     free = problem.penalty.unpenalised(len(w))
     if not free.size:
         return w, certificate, -certificate.scale * q
-    fitted, rho = settle_tasks(problem, free, w, q)
+    try:
+        fitted, rho = settle_tasks(problem, free, w, q)
+    except OutOfTime:
+        return w, certificate._replace(gap=certificate.objective, scale=0.0), np.zeros(q.shape)
     settled = w.copy()
     settled[free] = fitted
     there = problem.at(settled)
@@ -658,7 +668,7 @@ class TaskWalk(Walk):
 
     def first(self, problem: Problem, monitor: Monitor) -> Vector:
         """Where the first strength starts."""
-        return null_point(problem)
+        return null_point(problem, monitor)
 
     def solve(self, problem: Problem, start: Vector, monitor: Monitor) -> tuple[Outcome, Certificate]:
         """One strength, to a certificate made from X."""

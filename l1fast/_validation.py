@@ -9,7 +9,9 @@ import math
 import numbers
 import operator
 import os
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from scipy import sparse
 
 from l1fast._design import Design, Moments, Storage, check_storage, join_notes, measure_storage, read_storage
 from l1fast._kernels import check
+from l1fast._patience import patiently
 from l1fast._threads import default_threads
 
 Vector = NDArray[np.float64]
@@ -102,7 +105,7 @@ def _sparse_storage(X: Any) -> Storage:
             )
         _numeric("X.data", X.data[:0])
         return read_storage(X)
-    return _triplets_to_csr(X)
+    return patiently(lambda: _triplets_to_csr(X), ENTRY_WORK * X.nnz)
 
 
 def _triplets_to_csr(X: Any) -> Storage:
@@ -112,11 +115,12 @@ def _triplets_to_csr(X: Any) -> Storage:
         values = X.data
     elif X.format == "lil":
         rows = np.repeat(np.arange(X.shape[0]), [len(row) for row in X.rows])
-        columns = np.array([j for row in X.rows for j in row], dtype=np.int64)
-        values = np.array([value for row in X.data for value in row], dtype=X.dtype)
+        columns = _gathered((j for row in X.rows for j in row), np.dtype(np.int64))
+        values = _gathered((value for row in X.data for value in row), X.dtype)
     elif X.format == "dok":
-        keys = np.array(list(X.keys()), dtype=np.int64).reshape(-1, 2)
-        rows, columns, values = keys[:, 0], keys[:, 1], np.array(list(X.values()), dtype=X.dtype)
+        pairs = X.keys()  # a loop over X itself would be one over its rows
+        keys = _gathered((index for pair in pairs for index in pair), np.dtype(np.int64)).reshape(-1, 2)
+        rows, columns, values = keys[:, 0], keys[:, 1], _gathered(iter(X.values()), X.dtype)
     elif X.format == "bsr":
         rows, columns, values = _blocks_to_triplets(X)
     else:
@@ -131,6 +135,21 @@ def _triplets_to_csr(X: Any) -> Storage:
             )
     values = _numeric("X.data", values)
     return _converted(sparse.coo_array((values, (rows, columns)), shape=X.shape).tocsr(), X.format)
+
+
+ENTRY_WORK = 10
+"""What the conversion of one triplet costs, in copies of a number."""
+
+GATHERED = 2**18
+"""Python numbers that become an array at a time: below 20 ms, in which nobody looks at signals."""
+
+
+def _gathered(numbers: Iterator[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The numbers as an array."""
+    parts = [np.empty(0, dtype)]
+    while some := list(islice(numbers, GATHERED)):
+        parts.append(np.array(some, dtype=dtype))
+    return np.concatenate(parts)
 
 
 def _blocks_to_triplets(X: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
@@ -174,10 +193,16 @@ def _canonical(storage: Storage) -> Design:
     assert storage.indices is not None and storage.starts is not None
     n = int(storage.starts[-1])
     kind = sparse.csr_array if storage.by_rows else sparse.csc_array
-    parts = (storage.values[:n].astype(np.float64), storage.indices[:n].copy(), storage.starts.copy())
-    matrix = kind(parts, shape=storage.shape)
-    matrix.sum_duplicates()
-    matrix.data = matrix.data.astype(storage.values.dtype, copy=False)
+    indices, starts = storage.indices, storage.starts
+
+    def sort() -> Any:
+        parts = (storage.values[:n].astype(np.float64), indices[:n].copy(), starts.copy())
+        matrix = kind(parts, shape=storage.shape)
+        matrix.sum_duplicates()
+        matrix.data = matrix.data.astype(storage.values.dtype, copy=False)
+        return matrix
+
+    matrix = patiently(sort, ENTRY_WORK * n)
     made = Storage(matrix.data, matrix.indices, matrix.indptr, storage.shape, storage.by_rows)
     note = join_notes(storage.conversion, "X copied: indices sorted, repeated entries added up")
     return _sound(replace(made, conversion=note), *check_storage(made))
@@ -328,7 +353,7 @@ def _numeric(name: str, array: NDArray[Any]) -> NDArray[Any]:
     if array.dtype.kind == "O":
         try:
             if not any(isinstance(entry, (str, bytes, complex)) for entry in array.flat):
-                return array.astype(np.float64)
+                return _gathered(iter(array.flat), np.dtype(np.float64)).reshape(array.shape)
         except (TypeError, ValueError, OverflowError) as error:
             raise TypeError(f"{name} holds an entry that is not a number ({error})") from None
     raise TypeError(f"{name} has dtype {array.dtype}; real numbers are needed")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from l1fast import _block_newton
-from l1fast._design import Design
+from l1fast._design import Design, room_for
 from l1fast._kernels import coordinate_descent
 from l1fast._monitor import Carry, Monitor, Outcome, Vector, check_setting
+from l1fast._patience import FLOPS_A_COPY, OutOfTime, patiently
 from l1fast._problem import Point, Problem
 from l1fast._proximal import FISTA
 from l1fast._result import Status
@@ -152,18 +154,26 @@ class CD:
             closed = not stages and not violators  # as far as can be seen, nothing outside changes the picture
             target = final if closed else max(inner_share * gap.gap, final)
             if self.by_gram(stage, len(working.members)):
-                epochs += working.descend(stage, w, g, loss, target, monitor)
+                try:
+                    epochs += working.descend(stage, w, g, loss, target, monitor)
+                except OutOfTime:  # w is as it was
+                    monitor.status = Status.TIME_LIMIT
+                    break
             elif w.ndim == 1 and not self.affords(problem.design):
                 rest = FISTA().run(problem, best, max_iter - iteration, monitor)
                 note = "memory_limit leaves no room for copies of X: finished by fista"
                 return Outcome(rest.coef, iteration + rest.n_iter, epochs + rest.n_epochs, note)
             else:
-                columns = stage.by_columns()
-                conversion = columns.design.conversion if columns.design is not problem.design else ""
-                if violators > NEW_SHARE * len(problem.support(w)):
-                    done = engine.glance(columns, working.members, w, q)
-                else:
-                    done = engine.descend(columns, working.members, w, q, target, monitor)
+                try:
+                    columns = stage.by_columns()
+                    conversion = columns.design.conversion if columns.design is not problem.design else ""
+                    if violators > NEW_SHARE * len(problem.support(w)):
+                        done = engine.glance(columns, working.members, w, q)
+                    else:
+                        done = engine.descend(columns, working.members, w, q, target, monitor)
+                except OutOfTime:  # the call that was given up may still write to w and q
+                    monitor.status, carry.point = Status.TIME_LIMIT, None
+                    return Outcome(best, iteration, epochs, conversion)
                 epochs += done
                 monitor.passes += done * columns.design.share(working.members)
             iteration += 1
@@ -309,14 +319,21 @@ class WorkingSet:
 
         if size > len(self.gram):
             room = min(2 * size, self.problem.shape[1])
-            grown = np.empty((room, room))
+            with room_for(f"the Gram matrix of {room} columns", np.dtype(np.float64).itemsize * room**2):
+                grown = np.empty((room, room))
             grown[:known, :known] = self.gram[:known, :known]
             self.gram = grown
         n, capsule = self.problem.shape[0], self.problem.capsule
         monitor.passes += 1.0 if self.problem.design.sparse else size / self.problem.shape[1]
         if self.problem.design.sparse:
             row_size = np.empty(n + 1, dtype=np.int32)
-            gram.extend_sparse(capsule, self.members, known, self.gram, self.position, row_size, CHUNK_ENTRIES)
+            given = (capsule, self.members, known, self.gram, self.position, row_size, CHUNK_ENTRIES)
+            held = float(self.problem.design.column_entries[self.members].sum())
+            try:
+                patiently(lambda: gram.extend_sparse(*given), self.problem.design.n_entries + held * held / n)
+            except OutOfTime:
+                self.known, self.gram = 0, np.empty((0, 0))  # the other still is written to
+                return False
         else:
             work = n * size * (size - known)
             dtype = np.float32 if work > LONG_PRODUCT and not self.exact else np.float64
@@ -389,9 +406,8 @@ class WorkingSet:
             damping = self.damping
             for _ in range(STEPS_AT_ONCE if size <= LARGE else STEPS_WHEN_LARGE):
                 before = count_loose(w_set, penalties)
-                loss, self.damping = newton.step(
-                    capsule, gram, penalties, w_set, g_set, loss, damping, factor, direction, product, support
-                )
+                given = (gram, penalties, w_set, g_set, loss, damping, factor, direction, product, support)
+                loss, self.damping = patiently(partial(newton.step, capsule, *given), room**1.5 / FLOPS_A_COPY)
                 if count_loose(w_set, penalties) >= before:  # else the walk ended early: solve again for the others
                     break
         w[members] = w_set
@@ -423,7 +439,7 @@ class WorkingSet:
         return epochs
 
 
-GRAM_AT_ONCE = 2_000_000_000
+GRAM_AT_ONCE = 1_000_000_000
 """Multiply-adds of a dense Gram matrix between two looks at clock and signals: below 0.2 s."""
 
 LONG_PRODUCT = 100_000_000
@@ -510,10 +526,9 @@ class Columns:
         w_set, g_set, room = np.empty(size * n_tasks), np.empty(size * n_tasks), np.empty(2 * size + 3 * n_tasks)
         at_once = max(1, min(EPOCHS_BETWEEN, EPOCHS_AT_ONCE // (4 * n_tasks * problem.design.n_entries + 1000)))
         while True:
-            done, gap = coordinate_descent.column_descent(
-                *(problem.capsule, members, w.reshape(-1), q.reshape(-1), target, at_once),
-                *(g_set, w_set, norm2, penalties, n_tasks, room),
-            )
+            given = (problem.capsule, members, w.reshape(-1), q.reshape(-1), target, at_once)
+            step = partial(coordinate_descent.column_descent, *given, g_set, w_set, norm2, penalties, n_tasks, room)
+            done, gap = patiently(step, n_tasks * at_once * problem.design.n_entries)
             epochs += done
             if gap <= target or done < at_once or monitor.out_of_time():
                 return epochs
@@ -534,9 +549,9 @@ class Columns:
         size, n_tasks = len(members), w.size // problem.shape[1]
         norm2, penalties = problem.norm2[members], penalty_rows(problem, members)
         rows, room = (np.empty(size * n_tasks), np.empty(size * n_tasks)), np.empty(2 * size + 3 * n_tasks)
-        return coordinate_descent.column_descent(
-            problem.capsule, members, w.reshape(-1), q.reshape(-1), 0.0, 1, *rows, norm2, penalties, n_tasks, room
-        )[0]
+        given = (problem.capsule, members, w.reshape(-1), q.reshape(-1), 0.0, 1, *rows, norm2, penalties, n_tasks, room)
+        step = partial(coordinate_descent.column_descent, *given)
+        return patiently(step, n_tasks * problem.design.n_entries)[0]
 
     def newton(
         self,
@@ -560,7 +575,9 @@ class Columns:
             return 0
         weights, lower, upper = penalties
         l1, l2, norm2 = problem.penalty.lam * weights, problem.penalty.l2 * weights, problem.norm2[support]
-        capsule = on_rows(problem, support) if problem.design.sparse else problem.capsule
+        capsule = problem.capsule
+        if problem.design.sparse:
+            capsule = patiently(lambda: on_rows(problem, support), problem.design.n_entries)
         columns = np.arange(size) if problem.design.sparse else support
         image = np.empty(0) if problem.design.sparse else self.image
         product = np.empty(newton_cg.product_size(capsule, size))

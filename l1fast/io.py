@@ -41,6 +41,7 @@ from l1fast._files import (
     read_array,
     write_whole,
 )
+from l1fast._patience import patiently
 from l1fast._result import PathResult, Result
 
 __all__ = [
@@ -60,6 +61,7 @@ __all__ = [
 BLOCK = 1 << 20  # bytes of text parsed at a time
 HEAD = 1 << 16  # bytes a format is recognised by
 HEAD_LINES = 100  # lines a text format is recognised by
+ENTRY_WORK = 10  # of the conversion of one triplet, in copies of a number
 ITEM = np.dtype(np.float64).itemsize
 EXACT = 2.0**53  # integers below this are exact in float64
 
@@ -173,7 +175,7 @@ def read(
         raise FileError(f"{path}: {count(len(names), 'feature name')} for {count(p, 'column')}; they must agree")
     with explained(path):
         if sp.issparse(X) and X.format in ("coo", "dia"):
-            X = X.tocsc()  # its coordinates were checked when it was read
+            X = patiently(X.tocsc, ENTRY_WORK * X.nnz)  # its coordinates were checked when it was read
     return Dataset(X, y, names, str(path), kind)
 
 
@@ -799,7 +801,7 @@ def _read_table(
     names, table = _read_numbers(path)
     width = table.shape[1]
     if not take_target:
-        return np.asfortranarray(table), None, names
+        return patiently(lambda: np.asfortranarray(table), table.size), None, names
     labels = names if names is not None else [str(number) for number in range(1, width + 1)]
     if width < 2:
         raise FileError(f"{path}: one column cannot be both X and y; {GIVE_TARGET}")
@@ -811,7 +813,7 @@ def _read_table(
             raise FileError(f"{path}: the target column {target_column!r} {problem}; it has {known}")
         column = labels.index(target_column)
     keep = [j for j in range(width) if j != column]
-    X = np.asfortranarray(table[:, keep])
+    X = patiently(lambda: np.asfortranarray(table[:, keep]), 2 * table.size)
     return X, table[:, column].copy(), None if names is None else [names[j] for j in keep]
 
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -474,6 +475,48 @@ def test_interrupt_and_plain_progress(slow_problem, tmp_path):
         process.kill()
     assert re.fullmatch(r"iteration [\d,]+, gap \S+, support [\d,]+, [\d.]+ s\n", first), first
     assert (process.returncode, out, error) == (130, "", "l1fast: interrupted\n")
+
+
+EARLY = """
+import sys
+import l1fast_command
+
+class Tell:
+    def find_spec(self, name, *_):
+        if name == "l1fast":
+            print("loading", flush=True)
+
+sys.meta_path.insert(0, Tell())
+raise SystemExit(l1fast_command.main())
+"""
+
+
+@POSIX
+@pytest.mark.parametrize("after", [0.0, 0.05, 0.1, 0.2, 0.4])
+def test_interrupt_while_modules_are_loaded(slow_problem, tmp_path, after):
+    heed = [sys.executable, "-c", HEED, sys.executable, "-P", "-c", EARLY, "solve", str(slow_problem), *SLOW, "--quiet"]
+    process = subprocess.Popen(heed, cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == "loading\n"
+        time.sleep(after)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert (process.returncode, error) == (130, "l1fast: interrupted\n")
+
+
+@POSIX
+def test_ctrl_c_that_is_ignored_stays_ignored(tmp_path):
+    ignore = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{EARLY}"
+    process = subprocess.Popen([sys.executable, "-P", "-c", ignore, "info"], cwd=tmp_path, stdout=subprocess.PIPE)
+    try:
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0
 
 
 @POSIX

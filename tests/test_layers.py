@@ -34,7 +34,7 @@ LAYERS = (
     ("_units",),
     ("_baselines", "_block_newton", "_design", "_datafits", "_penalties", "_result", "penalties"),
     ("_saved",),
-    ("_threads", "_blas", "_files", "_progress", "_figures", "_artists"),
+    ("_threads", "_blas", "_files", "_patience", "_progress", "_figures", "_artists"),
     ("_kernels",),
 )
 HEIGHT = {name: -line for line, names in enumerate(LAYERS) for name in names}
