@@ -151,3 +151,12 @@ def test_the_command_line_knows_every_solver():
     """Its list is its own, so that --help needs no NumPy."""
     code = "import l1fast.cli, l1fast._solvers as s; assert set(l1fast.cli.SOLVERS) == {'auto', *s.SOLVERS}"
     subprocess.run([sys.executable, "-P", "-c", code], check=True, timeout=60)
+
+
+def test_the_promises_name_tests_that_exist():
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/\w+\.py)(?:::(\w+))?`", text)
+    assert len(named) > 10
+    for file, function in named:
+        assert not function or f"\ndef {function}(" in (ROOT / file).read_text(encoding="utf-8"), (file, function)
+        assert (ROOT / file).is_file(), file
