@@ -130,7 +130,9 @@ def _triplets_to_csr(X: Any) -> Storage:
                 f"X names {name} {index[outside[0]]} at entry {outside[0]}, but has {size} {name}s; rebuild the matrix"
             )
     values = _numeric("X.data", values)
-    matrix = sparse.coo_array((values.astype(np.float64, copy=False), (rows, columns)), shape=X.shape).tocsr()  # adds repeats up
+    matrix = sparse.coo_array(
+        (values.astype(np.float64, copy=False), (rows, columns)), shape=X.shape
+    ).tocsr()  # adds repeats up
     if values.dtype.kind == "f" and values.dtype.itemsize == np.dtype(np.float32).itemsize:
         matrix.data = matrix.data.astype(np.float32)
     storage = read_storage(matrix)
