@@ -372,17 +372,22 @@ def cases(draw, stored=None, solvers=None, reach=16, shapes=shapes):
     return Case(values, y, lam, chosen, layout, solver, start)
 
 
+def ways(layout):
+    """How a matrix is stored, in words that can be counted."""
+    yield f"storage {layout.kind}"
+    yield f"dtype {layout.dtype}"
+    yield from {f"index {layout.indices} in {layout.indptr}"} if layout.form in COMPRESSED else ()
+
+
 def kinds(case):
     """What a case is, in words that can be counted."""
     n, p = case.shape
     truth, layout, given = case.truth, case.layout, case.options
-    yield f"storage {layout.kind}"
-    yield f"dtype {layout.dtype}"
+    yield from ways(layout)
     yield f"solver {case.solver}"
     yield "shape " + ("no column" if p == 0 else "one row" if n == 1 else "one column" if p == 1 else
                       "wide" if p > n else "tall")  # fmt: skip
     if layout.form in COMPRESSED:
-        yield f"index {layout.indices} in {layout.indptr}"
         X = case.X
         stored = X.indices[: X.indptr[-1]]
         inside = [stored[i:j] for i, j in zip(X.indptr[:-1], X.indptr[1:], strict=True)]
