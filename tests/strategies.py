@@ -313,14 +313,16 @@ class Case:
     @property
     def limits(self):
         """Lower and upper bounds as vectors."""
-        lower, upper = (0.0, np.inf) if self.option("positive", False) else self.option("bounds", (-np.inf, np.inf))
+        lower, upper = (
+            (0.0, np.inf) if self.option("positive", False) else self.option("bounds", None) or (-np.inf, np.inf)
+        )
         return np.full(self.shape[1], lower), np.full(self.shape[1], upper)
 
     def changed(self, *, bounds=None, **changes):
         """The case with other fields or options; bounds take the place of positive."""
         if bounds is not None:
-            changes["bounds"] = bounds
-            changes["positive"] = False
+            changes["positive"] = not bounds[0].any() and bool(np.isposinf(bounds[1]).all())
+            changes["bounds"] = None if changes["positive"] else bounds
         names = {field.name for field in dataclasses.fields(self)}
         mine = {name: value for name, value in changes.items() if name in names}
         options = self.options | {name: value for name, value in changes.items() if name not in names}

@@ -291,8 +291,8 @@ def another_storage(case, rng):
 def another_column_of_zeros(case, rng):
     j, (lower, upper) = rng.integers(case.shape[1] + 1), case.limits
     changes = {
-        "penalty_weights": np.insert(case.v, j, rng.choice([0.0, 1.0])),
-        "bounds": (np.insert(lower, j, -1.0), np.insert(upper, j, np.inf)),
+        "penalty_weights": np.insert(case.v, j, 1.0 if case.solver == "homotopy" else rng.choice([0.0, 1.0])),
+        "bounds": (np.insert(lower, j, 0.0 if case.option("positive", False) else -1.0), np.insert(upper, j, np.inf)),
     }
     if case.start is not None:
         changes["start"] = np.insert(case.start, j, 3.0)
