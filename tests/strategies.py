@@ -300,7 +300,9 @@ class Case:
         return referee.Problem(self.X, self.y, self.lam, **self.options)
 
     def option(self, name, default):
-        return self.options.get(name, default)
+        """An option, or what stands for it when it is not given or None."""
+        value = self.options.get(name)
+        return default if value is None else value
 
     @property
     def s(self):
