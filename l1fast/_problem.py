@@ -280,6 +280,14 @@ class Problem:
 
         return LinearOperator((self.shape[0], len(scale)), matvec=forward, rmatvec=backward, dtype=np.float64)
 
+    def balanced(self, q: Vector) -> Vector:
+        """q without what rounding left of its sum, which the intercept makes 0."""
+        if self.mean is None:
+            return q
+        share = float(q.sum()) / self.datafit.total_weight
+        weight = self.datafit.sample_weight
+        return q - (share if weight is None else share * weight)
+
     def certify(self, w: Vector, g: Vector, loss: float) -> Certificate:
         """The certificate of w from its gradient and loss."""
         return Certificate(*gradient.certify(self.capsule, w, g, loss))

@@ -566,13 +566,14 @@ def _certify(problem: Problem, point: Point) -> tuple[Vector, Certificate, Vecto
         w, q, certificate = settled, there.q, candidate
     inner = problem.datafit.inner
     rest, slope = 0.5 * inner(rho, rho), problem.correlate(rho)
-    pushed = np.abs(slope[free]) > slope_rounding(problem, free)
-    side = _side(problem, free, -slope[free])
+    pull = slope[free]
+    side = _side(problem, free, -pull)
     bounded = np.isfinite(side)
-    counted = bounded & pushed
-    outwards = slope[free[counted]] @ (w[free] - side)[counted]
     slope[free[bounded]] = 0.0  # the kernel does without them: see outwards
     better = problem.certify(w, slope, rest)
+    pushed = np.abs(pull) * max(1.0, abs(better.scale)) > slope_rounding(problem, free)  # x_j'rho, or x_j'theta
+    counted = bounded & pushed
+    outwards = pull[counted] @ (w[free] - side)[counted]
     if np.any(pushed & ~bounded) or (better.scale < 0.0 and np.any(pushed)):
         return w, certificate._replace(gap=certificate.objective, scale=0.0), np.zeros(n)
     moved = rho - q
@@ -605,14 +606,14 @@ def settle(problem: Problem, free: NDArray[np.intp], w: Vector, q: Vector) -> tu
     """
     fitted, moved, best = _settle_inside(problem, free, w[free], q)
     if best:
-        return fitted, q + moved
+        return fitted, problem.balanced(q + moved)
     rest, q = w.copy(), np.empty(len(q))
     rest[free] = 0.0
     problem.gradient(rest, q, np.empty(len(w)), problem.scratch())
     rest[free] = _bounded_least_squares(problem, free, q)
     problem.gradient(rest, q, np.empty(len(w)), problem.scratch())
     fitted, moved, _ = _settle_inside(problem, free, rest[free], q)  # what rounding left
-    return fitted, q + moved
+    return fitted, problem.balanced(q + moved)
 
 
 def _settle_inside(problem: Problem, free: NDArray[np.intp], fitted: Vector, q: Vector) -> tuple[Vector, Vector, bool]:
@@ -638,18 +639,20 @@ def _bounded_least_squares(problem: Problem, free: NDArray[np.intp], q: Vector) 
 
     lower, upper = problem.penalty.bounds(free)
     size = np.sqrt(problem.norm2[free])
+    root = problem.datafit.root
+    target = np.divide(-q, root, out=np.zeros(len(q)), where=root > 0.0)
+    unit = 2.0 ** float(np.frexp(np.abs(target).max(initial=0.0))[1])  # tol is absolute; a power of two rounds nothing
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # inf * 0 is not used
-        limits = lower * size, upper * size
+        limits = lower * size / unit, upper * size / unit
     movable = np.flatnonzero((size > 0.0) & (limits[0] < limits[1]))
     fitted = np.zeros(len(free))
     if not movable.size:
         return fitted
-    chosen, size, root = free[movable], size[movable], problem.datafit.root
+    chosen, size = free[movable], size[movable]
     columns = patiently(lambda: problem.array(chosen) / size, len(chosen) * len(q))
-    target = np.divide(-q, root, out=np.zeros(len(q)), where=root > 0.0)
     within = limits[0][movable], limits[1][movable]
-    fit = partial(lsq_linear, columns, target, within, method="bvls", tol=1e-15, max_iter=10 * len(chosen))
-    made = patiently(fit, columns.size * len(chosen)).x / size
+    fit = partial(lsq_linear, columns, target / unit, within, method="bvls", tol=1e-15, max_iter=10 * len(chosen))
+    made = unit * patiently(fit, columns.size * len(chosen)).x / size
     fitted[movable] = np.clip(made, lower[movable], upper[movable])
     return fitted
 

@@ -601,10 +601,11 @@ def certify_tasks(problem: Problem, point: Point) -> tuple[Vector, Certificate, 
         return float(sum(task.inner(a[:, t], b[:, t]) for t, task in enumerate(problem.tasks)))
 
     slope = problem.correlate(rho)
-    for t in range(problem.n_tasks):
-        if np.any(np.abs(slope[free, t]) > slope_rounding(problem.task(t), free)):
-            return w, certificate._replace(gap=certificate.objective, scale=0.0), np.zeros(q.shape)
     better = problem.certify(w, slope, 0.5 * inner(rho, rho))
+    growth = max(1.0, abs(better.scale))  # x_j'rho, or x_j'theta
+    for t in range(problem.n_tasks):
+        if np.any(np.abs(slope[free, t]) * growth > slope_rounding(problem.task(t), free)):
+            return w, certificate._replace(gap=certificate.objective, scale=0.0), np.zeros(q.shape)
     moved = rho - q
     gap = better.gap + 0.5 * inner(moved, moved) - (1.0 - better.scale) * inner(moved, rho)
     return w, certificate._replace(gap=max(gap, 0.0), scale=better.scale), -better.scale * rho

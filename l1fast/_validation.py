@@ -134,7 +134,13 @@ def _triplets_to_csr(X: Any) -> Storage:
                 f"X names {name} {index[outside[0]]} at entry {outside[0]}, but has {size} {name}s; rebuild the matrix"
             )
     values = _numeric("X.data", values)
-    return _converted(sparse.coo_array((values, (rows, columns)), shape=X.shape).tocsr(), X.format)
+    matrix = sparse.coo_array(
+        (values.astype(np.float64, copy=False), (rows, columns)), shape=X.shape
+    ).tocsr()  # adds repeats up
+    if values.dtype.kind == "f" and values.dtype.itemsize == np.dtype(np.float32).itemsize:
+        matrix.data = matrix.data.astype(np.float32)
+    storage = read_storage(matrix)
+    return replace(storage, conversion=f"X converted from {X.format.upper()} to CSR")
 
 
 ENTRY_WORK = 10
@@ -180,12 +186,6 @@ def _diagonals_to_triplets(X: Any) -> tuple[NDArray[Any], NDArray[Any], NDArray[
     inside = (columns >= offsets[:, None].astype(np.float64)) & (columns < offsets[:, None] + np.float64(X.shape[0]))
     rows = columns - np.where(inside, offsets[:, None], 0)
     return rows[inside], columns[inside], data[:, :width][inside]
-
-
-def _converted(matrix: Any, source: str) -> Storage:
-    _numeric("X.data", matrix.data[:0])
-    storage = read_storage(matrix)
-    return replace(storage, conversion=join_notes(f"X converted from {source.upper()} to CSR", storage.conversion))
 
 
 def _canonical(storage: Storage) -> Design:

@@ -24,12 +24,20 @@ BISECTIONS = 70  # halves an interval down to the precision of longdouble
 
 def dense(X, dtype=np.longdouble):
     """X as a dense array of ``dtype``; duplicate entries add up in it, what lies beyond the last entry is not read."""
-    if getattr(X, "format", None) in ("csr", "csc"):
-        held = np.zeros(X.shape if X.format == "csr" else X.shape[::-1], dtype)
+    form = getattr(X, "format", None)
+    if form in ("csr", "csc", "bsr"):
+        height, width = X.blocksize if form == "bsr" else (1, 1)
+        shape = (X.shape[0] // height, X.shape[1] // width, height, width)
+        held = np.zeros(shape if form != "csc" else (shape[1], shape[0], 1, 1), dtype)
         stored = slice(X.indptr[-1])
         slices = np.repeat(np.arange(len(held)), np.diff(X.indptr))
-        np.add.at(held, (slices, X.indices[stored]), X.data[stored].astype(dtype))
-        return held if X.format == "csr" else held.T
+        np.add.at(held, (slices, X.indices[stored]), X.data[stored].astype(dtype).reshape(-1, height, width))
+        held = held.swapaxes(1, 2).reshape(X.shape if form != "csc" else X.shape[::-1])
+        return held.T if form == "csc" else held
+    if form == "coo":
+        held = np.zeros(X.shape, dtype)
+        np.add.at(held, (X.row, X.col), X.data.astype(dtype))
+        return held
     return np.asarray(X.toarray() if hasattr(X, "toarray") else X).astype(dtype)
 
 

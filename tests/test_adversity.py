@@ -143,3 +143,23 @@ def test_a_callback_that_spoils_the_target_does_not_reach_the_solve():
         y[:] = np.nan
 
     assert l1fast.solve(X, y, 1.0, callback=spoil).objective == expected
+
+
+@pytest.mark.parametrize("seed", [23, 33, 36, 37])
+@pytest.mark.parametrize("solver", ["subgradient", "ista"])
+def test_a_residual_that_is_rounding_makes_no_dual_point(solver, seed):
+    """Free columns fit y: what the fit leaves of a far start is noise, and was scaled up to a dual point."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.integers(-24, 25, (4, 9)) / 8, rng.integers(-24, 25, 4) / 8
+    options = {"penalty_weights": np.r_[np.zeros(5), np.ones(4)], "start": 3 * rng.standard_normal(9)}
+    judged.quiet(X, y, 1.0, solver=solver, max_iter=3, fit_intercept=True, **options)
+
+
+def test_free_columns_within_bounds_know_no_units():
+    """The tolerance of the bounded least squares is absolute."""
+    X, y, bound = normal(40, 6, 8), normal(41, 6), np.full(8, 0.1)
+    options = {"penalty_weights": np.r_[np.zeros(4), np.ones(4)], "tol": 1e-12, "solver": "cd"}
+    expected = judged.quiet(X, y, 0.1, bounds=(-bound, bound), **options)
+    for unit in (2.0**-60, 2.0**60):
+        found = judged.quiet(X, unit * y, 0.1 * unit, bounds=(-unit * bound, unit * bound), **options)
+        np.testing.assert_array_equal(found.coef, unit * expected.coef)

@@ -505,3 +505,19 @@ def test_verbose_shows_a_bar_only_on_a_terminal(capsys):
     quiet, told = (l1fast.LassoCV(cv=3, verbose=verbose).fit(X, y) for verbose in (False, True))
     np.testing.assert_array_equal(quiet.coef_, told.coef_)
     assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("form", ["csr_array", "csc_matrix", "bsr_array", "coo_array"])
+def test_predictions_follow_no_index_unseen(form):
+    """SciPy's product ended the process."""
+    X, y, *_ = make()
+    model = l1fast.Lasso(0.1).fit(X, y)
+    expected = model.predict(X)
+    A = getattr(sparse, form)(X)
+    np.testing.assert_allclose(model.predict(A), expected, rtol=1e-12)
+    if form in ("csr_array", "csc_matrix"):  # room behind the last entry is not read
+        A.data, A.indices = np.append(A.data, np.nan), np.append(A.indices, A.indices[-1])
+        np.testing.assert_allclose(model.predict(A), expected, rtol=1e-12)
+    (A.row if form == "coo_array" else A.indices)[3] = 2**28
+    with pytest.raises(ValueError, match="rebuild the matrix"):
+        model.predict(A)

@@ -8,8 +8,8 @@ import numpy as np
 import problems
 import pytest
 import referee
+from test_cvxpy import cvxpy_objective
 from test_kernels import STORAGES, case
-from test_properties import cvxpy_objective
 
 import l1fast
 from l1fast import _homotopy, _solvers, _working_set

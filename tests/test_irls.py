@@ -13,8 +13,8 @@ import problems
 import pytest
 import referee
 import scipy.sparse
+from test_cvxpy import cvxpy_objective
 from test_large_support import centred, made
-from test_properties import cvxpy_objective
 
 import l1fast
 from l1fast import _irls

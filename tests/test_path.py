@@ -14,7 +14,7 @@ import problems
 import pytest
 import referee
 import scipy.sparse
-from test_properties import random_problems
+import strategies
 
 import l1fast
 from l1fast._working_set import WorkingSet
@@ -510,7 +510,7 @@ metamorphic = hypothesis.settings(max_examples=max(10, hypothesis.settings.defau
 
 
 def random_path(problem, **changes):
-    """The judged path of a random problem from `test_properties`, at five strengths around its own."""
+    """The judged path of a random problem of `strategies`, at five strengths around its own."""
     X, y, lam, chosen = problem
     lams = lam * np.array([2.0, 1.0, 0.7, 0.1, 0.01])
     return judged.path(**({"X": X, "y": y, "lams": lams, "tol": 1e-9} | chosen | changes))
@@ -522,25 +522,13 @@ def assert_same_objectives(one, other, problem, factor=1.0):
     assert (np.abs(one.objectives - other.objectives / factor) <= 2.5e-9 * scale + 1e-300).all()
 
 
-@hypothesis.given(random_problems(), st.sampled_from(sorted(problems.STORAGES)))
+@hypothesis.given(strategies.plain(), st.sampled_from(sorted(problems.STORAGES)))
 def test_random_problems(problem, storage):
     assert random_path(problem, X=problems.STORAGES[storage](problem[0]), judge_X=problem[0]).converged
 
 
 @metamorphic
-@hypothesis.given(random_problems(), st.integers(-20, 20), st.integers(-20, 20))
-def test_units_of_x_and_y(problem, of_X, of_y):
-    X, y, lam, chosen = problem
-    a, b = 2.0**of_X, 2.0**of_y
-    lams = lam * np.array([2.0, 1.0, 0.7, 0.1, 0.01]) * a * b
-    changes = {"X": X * a, "y": y * b, "lams": lams, "l2": chosen["l2"] * a * a}
-    if "bounds" in chosen:
-        changes["bounds"] = tuple(side * (b / a) for side in chosen["bounds"])
-    assert_same_objectives(random_path(problem), random_path(problem, **changes), problem, b * b)
-
-
-@metamorphic
-@hypothesis.given(random_problems(), st.integers(0, 99))
+@hypothesis.given(strategies.plain(), st.integers(0, 99))
 def test_order_of_columns(problem, seed):
     X, _, _, chosen = problem
     order = np.random.default_rng(seed).permutation(X.shape[1])
@@ -551,7 +539,7 @@ def test_order_of_columns(problem, seed):
 
 
 @metamorphic
-@hypothesis.given(random_problems())
+@hypothesis.given(strategies.plain())
 def test_repeated_rows_are_compressed_or_not(problem):
     """Ten copies of the data at ten times the strength: the same answer, by the Gram matrix of all columns."""
     X, y, lam, chosen = problem

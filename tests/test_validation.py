@@ -474,6 +474,22 @@ def test_integers_do_not_overflow(kind, dtype):
     judged.solve(kind(X), X[:, 0], 20.0 * high, judge_X=X)
 
 
+@pytest.mark.parametrize("form", ["csr", "csc", "coo", "bsr"])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.float16, np.float32])
+def test_repeated_entries_add_up_beyond_their_type(dtype, form):
+    """Twice the largest value does not fit; in float32, which is kept, another entry brings the sum back."""
+    most = (np.finfo if np.issubdtype(dtype, np.floating) else np.iinfo)(dtype).max
+    A = getattr(scipy.sparse, f"{form}_array")((1, 1), dtype=np.float64)
+    A.data = np.array([most, most, -most if dtype == np.float32 else 1]).astype(dtype)
+    if form == "coo":
+        A.coords = tuple(np.zeros((2, 3), np.int32))
+    else:
+        A.indices, A.indptr = np.zeros(3, np.int32), np.array([0, 3], np.int32)
+        A.data = A.data.reshape(-1, 1, 1) if form == "bsr" else A.data
+    total = A.data.astype(np.float64).sum()
+    np.testing.assert_allclose(l1fast.solve(A, [3 * total], 0.0).coef, 3.0, rtol=1e-6)
+
+
 def test_conversion_is_told(data):
     X, y = data
     assert l1fast.solve(np.asfortranarray(X), y, 0.5, solver="cd").conversion == ""

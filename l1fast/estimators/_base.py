@@ -34,7 +34,7 @@ from l1fast._result import Callback, ConvergenceWarning, PathCallback, Status, q
 from l1fast._solve import Bounds, lam_max, make_problem, read_penalty, solve
 from l1fast._tasks import lam_max_tasks, path_tasks, solve_tasks
 from l1fast._units import as_given
-from l1fast._validation import as_flag, as_storage, as_thread_count, as_vector
+from l1fast._validation import as_design, as_flag, as_storage, as_thread_count, as_vector
 
 Vector = NDArray[np.float64]
 
@@ -645,8 +645,17 @@ class LinearRegressor(RegressorMixin, BaseEstimator):
         ndarray, shape (n_samples,) or (n_samples, n_targets)
         """
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc", "coo"], reset=False)
-        predicted: NDArray[Any] = X @ self.coef_.T + self.intercept_
+        in_parts = sparse.issparse(X)
+        X = validate_data(self, X, accept_sparse=True, ensure_all_finite=not in_parts, reset=False)
+        coef = self.coef_
+        if in_parts:  # SciPy would follow its indices without a look at them
+            with plain_errors(X, type(self).__name__):
+                design = as_design(X)
+            columns = [design.apply(np.ascontiguousarray(w, dtype=np.float64)) for w in np.atleast_2d(coef)]
+            product = np.array(columns).T.astype(np.result_type(X.dtype, coef.dtype)).reshape(-1, *coef.shape[:-1])
+        else:
+            product = X @ coef.T
+        predicted: NDArray[Any] = product + self.intercept_
         return predicted
 
     @property
