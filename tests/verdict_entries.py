@@ -53,6 +53,10 @@ class Solve(Entry):
         if solver == "homotopy":
             self.takes = self.takes - {"lam 0"}
 
+    def takes_case(self, case: Case) -> bool:
+        once = case.late_import and self.solver != "auto"  # what X is read as does not depend on the solver
+        return super().takes_case(case) and not once
+
     def call(self, given: Given) -> Any:
         return l1fast.solve(given.X, given.y, given.lam, solver=self.solver, **(self.settings | given.options))
 

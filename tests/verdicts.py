@@ -969,7 +969,7 @@ for _name, _change in {
 for _name, _start in {
     "too long": np.zeros(P + 1),
     "too short": np.zeros(P - 1),
-    "2-D": np.zeros((P, 2)),
+    "2-D": np.zeros((P, 3)),
     "NaN": np.full(P, np.nan),
     "str": "cold",
     "complex": np.zeros(P) * 1j,
