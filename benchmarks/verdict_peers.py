@@ -44,7 +44,6 @@ class Peer(Entry):
 
     def prepare(self) -> None:
         """Import, and compile for the usual types."""
-        importlib.import_module("pandas")
         import scipy.sparse
 
         for dtype in (np.float64, np.float32):

@@ -78,13 +78,17 @@ def main() -> int:
                     failed.setdefault(entry.name, []).append(f"{row}, {case.name}: {verdict}")
         court.close()
 
+        done.append(entry.name)
+        names = [tool.name for tool in tools if tool.name in done]
+        text = tables(verdicts.ROWS, rows, names, found, failed)
+        if asked.markdown:
+            Path(asked.markdown).write_text(text)  # the tools that are through
+        elif len(done) == len(tools):
+            print(text)
+
+    done: list[str] = []
     with ThreadPoolExecutor(asked.jobs) as pool:
         list(pool.map(judge, tools))
-    text = tables(verdicts.ROWS, rows, [entry.name for entry in tools], found, failed)
-    if asked.markdown:
-        Path(asked.markdown).write_text(text)
-    else:
-        print(text)
     return int(any(name.startswith("l1fast") for name in failed))
 
 

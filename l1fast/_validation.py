@@ -344,6 +344,14 @@ def without_mask(name: str, value: Any) -> Any:
     return _unmasked(name, value) if isinstance(value, np.ma.MaskedArray) else value
 
 
+def plain_numbers(name: str, value: Any) -> Any:
+    """The same, but arrays of text, dates or records are refused: scikit-learn would make numbers of them."""
+    value = without_mask(name, value)
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "fiubcO":
+        _numeric(name, value)
+    return value
+
+
 def as_real(name: str, value: Any) -> NDArray[Any]:
     """value as an array of real numbers, of any shape; finite or not."""
     return _numeric(name, _as_array(name, without_mask(name, value)))

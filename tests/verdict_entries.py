@@ -49,7 +49,7 @@ class Solve(Entry):
 
     def __init__(self, solver: str, **settings: Any) -> None:
         self.name, self.solver, self.settings = f"solve {solver}", solver, settings
-        self.modest = bool(settings) or solver == "irls"
+        self.modest = bool(settings) or solver in ("irls", "ista")
         if solver == "homotopy":
             self.takes = self.takes - {"lam 0"}
 

@@ -530,16 +530,14 @@ def spoiled(spoil: Callable[[Any], Any], kind: str, index: Any) -> Given:
 
 
 for _spoil in malformed.MALFORMED:
-    for _kind in ("csr_array", "csc_array", "csr_matrix", "csc_matrix"):
+    for _kind in ("csr_array", "csc_array"):
         for _index in (np.int32, np.int64):
-            if _kind.endswith("matrix") and _index is np.int64:
-                continue
             add(
                 "malformed",
                 f"{_kind} {_index.__name__} {_spoil.__name__}",
                 lambda s=_spoil, k=_kind, i=_index: spoiled(s, k, i),
                 REFUSED,
-                core=_spoil.__name__ in CORE_SPOILS and _kind.endswith("array") and _index is np.int32,
+                core=_spoil.__name__ in CORE_SPOILS and _index is np.int32,
             )
 for _spoil in malformed.OTHERS:
     add("malformed", _spoil.__name__, lambda s=_spoil: Given(malformed.spoiled(s), data()[1]), REFUSED, core=True)

@@ -33,7 +33,7 @@ from l1fast._path import path
 from l1fast._result import Callback, ConvergenceWarning, PathCallback, Status, quietly
 from l1fast._solve import Bounds, lam_max, make_problem, read_penalty, solve
 from l1fast._tasks import lam_max_tasks, path_tasks, solve_tasks
-from l1fast._validation import as_design, as_flag, as_storage, as_thread_count, as_vector, without_mask
+from l1fast._validation import as_design, as_flag, as_storage, as_thread_count, as_vector, plain_numbers
 
 Vector = NDArray[np.float64]
 
@@ -282,7 +282,7 @@ def read_data(
     Whether X is finite is not looked at: the core sees it in its first read of X, within `plain_errors`. parted : SciPy
     or a splitter takes X apart before the core does; so it is checked here, and a sparse one loses its spare room.
     """
-    X, y = without_mask("X", X), without_mask("y", y)
+    X, y = plain_numbers("X", X), plain_numbers("y", y)
     if check_input:
         X, y = validate_data(
             estimator,
@@ -306,7 +306,7 @@ def read_data(
 def sound(X: Any, estimator: str) -> Any:
     """X; a sparse one checked and without spare room behind its entries, so that SciPy may work on it."""
     if not sparse.issparse(X):
-        return without_mask("X", X)
+        return plain_numbers("X", X)
     with plain_errors(X, estimator):
         return as_design(X).to_matrix()
 
@@ -375,7 +375,7 @@ def read_weights(sample_weight: Any, n_samples: int) -> Vector | None:
     if sample_weight is None or isinstance(sample_weight, numbers.Number):
         return None
     weights = check_array(
-        without_mask("sample_weight", sample_weight), ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+        plain_numbers("sample_weight", sample_weight), ensure_2d=False, dtype=np.float64, input_name="sample_weight"
     )
     if weights.ndim != 1:
         raise ValueError(

@@ -12,7 +12,7 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length
 
 from l1fast._result import PathCallback, PathState
-from l1fast._validation import as_vector, without_mask
+from l1fast._validation import as_vector, plain_numbers
 from l1fast.estimators._base import (
     ARRAY,
     COMMON,
@@ -202,7 +202,7 @@ def _path(
         params.pop(ignored, None)
     if params:
         raise ValueError("Unexpected parameters in params", params.keys())
-    X, y = without_mask("X", X), without_mask("y", y)
+    X, y = plain_numbers("X", X), plain_numbers("y", y)
     if check_input:
         X = check_array(X, accept_sparse=True, dtype=FLOATS, ensure_all_finite=False)
         y = check_array(y, accept_sparse="csc", dtype=np.float64, ensure_2d=False, input_name="y")
