@@ -121,7 +121,7 @@ class Compare(Entry):
         raiser = options.pop("callback", None)
         if raiser is not None:
             options["on_progress"] = lambda name, so_far: raiser(None)
-        return l1fast.compare(given.X, given.y, given.lam, solvers=["cd", "fista", "irls"], time_limit=1.0, **options)
+        return l1fast.compare(given.X, given.y, given.lam, solvers=["cd", "fista", "irls"], time_limit=0.2, **options)
 
     def answers(self, raw: Any, given: Given, warned: bool) -> Iterable[Answer | Value]:
         for row in raw:
