@@ -139,6 +139,6 @@ def test_a_crash_does_not_end_the_others(fakes):
 
 @pytest.fixture(scope="module")
 def fakes():
-    held = verdicts.Court("verdict_fakes", seconds=2.0)
+    held = verdicts.Court("verdict_fakes", seconds=8.0)
     yield held
     held.close()
