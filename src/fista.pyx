@@ -72,8 +72,8 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
     q : n, written. scratch : as for `gradient`.
     lipschitz : first value of L; lipschitz_bound : a proven bound on it, above which L never rises.
     adapt : let L fall along the way (backtracking); otherwise it only rises when a step shows that it must.
-    check : called with the GIL, at iterate 0 and every check_every iterations on; g is the gradient of the datafit. True
-        to stop; a capsule to go on with the same problem, its rows in another order.
+    check : called with the GIL, at iterate 0 and every check_every iterations on; g is the gradient of the datafit.
+        True to stop; a capsule to go on with the same problem, its rows in another order.
     smoothing : (kind, width, gamma) as in smoothing.pxd, or None.
 
     Returns
