@@ -22,7 +22,7 @@ extensions = [
     "myst_parser",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "measured"]
 templates_path = ["_templates"]
 default_role = "obj"  # `solve` in a docstring is a link
 highlight_language = "none"  # but for blocks that name theirs, and for doctests

@@ -201,6 +201,10 @@ class Design:
         note = f"copied to CSR, rows sorted by length ({made.nbytes:,} bytes)"
         return checked(replace(made, conversion=join_notes(self.conversion, note))), order
 
+    def to_matrix(self) -> Any:
+        """X as a NumPy array, or a SciPy array without spare room behind its entries; not a copy."""
+        return self._container()
+
     def to_array(self) -> Array:
         """X as a dense array: itself when it is one, else a copy."""
         matrix: Array = self._container().toarray() if self.sparse else self.storage.values

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from l1fast._kernels import gradient
-from l1fast._validation import as_number
+from l1fast._validation import as_number, as_real
 
 
 def soft_threshold(x: ArrayLike, threshold: float, out: NDArray[Any] | None = None) -> NDArray[Any]:
@@ -38,9 +38,7 @@ def soft_threshold(x: ArrayLike, threshold: float, out: NDArray[Any] | None = No
     >>> l1fast.soft_threshold([3.0, -0.5, -2.0], 1.0)
     array([ 2., -0., -1.])
     """
-    source = np.asarray(x)
-    if source.dtype.kind not in "fiub":
-        raise TypeError(f"x has dtype {source.dtype}; real numbers are needed")
+    source = as_real("x", x)
     dtype = np.float32 if source.dtype == np.float32 else np.float64
     flat = np.require(source, dtype=dtype, requirements=["C", "A"])
     if out is None:

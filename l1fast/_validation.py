@@ -71,10 +71,8 @@ def _sound(storage: Storage, view: object | None, fault: str, where: int) -> Des
 def _dense_storage(X: Any) -> Storage:
     if hasattr(X, "sparse") and hasattr(X, "dtypes"):
         array = np.asarray(X, dtype=np.float64)  # a pandas frame, possibly with sparse columns
-    elif isinstance(X, np.ma.MaskedArray):
-        array = _unmasked("X", X)
     else:
-        array = _as_array("X", X)
+        array = _as_array("X", without_mask("X", X))
     if array.ndim != 2:
         raise ValueError(f"X must be two-dimensional, got shape {array.shape}; one feature is X.reshape(-1, 1)")
     storage = read_storage(_numeric("X", array))
@@ -244,7 +242,7 @@ def as_vector(name: str, value: Any, length: int, *, least: float = -math.inf, i
     """
     if sparse.issparse(value):
         raise TypeError(f"{name} is a sparse matrix; pass a dense vector, {name}.toarray().ravel()")
-    array = _unmasked(name, value) if isinstance(value, np.ma.MaskedArray) else _as_array(name, value)
+    array = _as_array(name, without_mask(name, value))
     if array.ndim == 2 and 1 in array.shape and array.size == length:
         array = array.reshape(-1)
     if array.shape != (length,):
@@ -296,7 +294,7 @@ def as_matrix(name: str, value: Any, n_rows: int, n_columns: int | None = None) 
     """A copy of value as a C-contiguous float64 matrix of that shape, any positive number of columns for None."""
     if sparse.issparse(value):
         raise TypeError(f"{name} is a sparse matrix; pass a dense array, {name}.toarray()")
-    array = _unmasked(name, value) if isinstance(value, np.ma.MaskedArray) else _as_array(name, value)
+    array = _as_array(name, without_mask(name, value))
     wanted = "n_tasks" if n_columns is None else n_columns
     if array.ndim != 2 or array.shape[0] != n_rows or array.shape[1] == 0 or n_columns not in (None, array.shape[1]):
         cure = f"; one task is {name}.reshape(-1, 1)" if array.ndim == 1 else ""
@@ -352,7 +350,7 @@ def _numeric(name: str, array: NDArray[Any]) -> NDArray[Any]:
         raise ValueError(f"{name} is complex ({array.dtype}); only real numbers are supported")
     if array.dtype.kind == "O":
         try:
-            if not any(isinstance(entry, (str, bytes, complex)) for entry in array.flat):
+            if not any(entry is None or isinstance(entry, (str, bytes, complex)) for entry in array.flat):
                 return _gathered(iter(array.flat), np.dtype(np.float64)).reshape(array.shape)
         except (TypeError, ValueError, OverflowError) as error:
             raise TypeError(f"{name} holds an entry that is not a number ({error})") from None
@@ -364,6 +362,24 @@ def _as_array(name: str, value: Any) -> NDArray[Any]:
         return np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} does not make an array ({error}); rows must have the same length") from None
+
+
+def without_mask(name: str, value: Any) -> Any:
+    """value, or the plain array in a masked one that masks nothing: NumPy would drop the mask without a word."""
+    return _unmasked(name, value) if isinstance(value, np.ma.MaskedArray) else value
+
+
+def plain_numbers(name: str, value: Any) -> Any:
+    """The same, but arrays of text, dates or records are refused: scikit-learn would make numbers of them."""
+    value = without_mask(name, value)
+    if isinstance(value, np.ndarray) and value.dtype.kind not in "fiubcO":
+        _numeric(name, value)
+    return value
+
+
+def as_real(name: str, value: Any) -> NDArray[Any]:
+    """value as an array of real numbers, of any shape; finite or not."""
+    return _numeric(name, _as_array(name, without_mask(name, value)))
 
 
 def _unmasked(name: str, value: Any) -> NDArray[Any]:

@@ -478,8 +478,13 @@ def _read_sparse(archive: Archive) -> Any:
         raise FileError(f"{archive.path}: blocks of {data.shape[1:]} do not fill the shape {shape}; save it as csr")
     if form in ("csr", "csc", "bsr"):
         container = {"csr": sp.csr_array, "csc": sp.csc_array, "bsr": sp.bsr_array}[form]
+        indices, indptr = archive.indices("indices"), archive.indices("indptr")
+        stored = min(len(indices), len(data))
+        if indptr.size and (indptr[0] != 0 or indptr[-1] > stored):
+            fault = f"begins with {indptr[0]}, not 0" if indptr[0] != 0 else f"ends with {indptr[-1]}, not {stored}"
+            raise FileError(f"{archive.path}: indptr {fault}; it is damaged, save the matrix again")
         # the constructor compares lengths; it follows no index
-        return container((data, archive.indices("indices"), archive.indices("indptr")), shape=shape)
+        return container((data, indices, indptr), shape=shape)
     if form == "coo":
         if "coords" in archive.keys:
             coords = tuple(archive.array("coords"))

@@ -72,8 +72,8 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
     q : n, written. scratch : as for `gradient`.
     lipschitz : first value of L; lipschitz_bound : a proven bound on it, above which L never rises.
     adapt : let L fall along the way (backtracking); otherwise it only rises when a step shows that it must.
-    check : called with the GIL, at iterate 0 and every check_every iterations; g is the gradient of the datafit. True to
-        stop; a capsule to go on with the same problem, its rows in another order.
+    check : called with the GIL, at iterate 0 and every check_every iterations on; g is the gradient of the datafit.
+        True to stop; a capsule to go on with the same problem, its rows in another order.
     smoothing : (kind, width, gamma) as in smoothing.pxd, or None.
 
     Returns
@@ -87,7 +87,7 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
     cdef double* parts
     cdef double product[3]
     cdef double t = 1.0, t_old = 1.0, beta = 0.0, loss, L_old = lipschitz
-    cdef long iteration = 0
+    cdef long iteration = 0, due = 0                        # steps that are tried twice pass over a multiple
     cdef bint stop = False
     cdef Certificate now
     cdef Smoothing smooth
@@ -111,7 +111,8 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
             job.w_old[j] = job.w[j]
             job.g_old[j] = job.g[j]
         while True:
-            if iteration % check_every == 0 or iteration >= max_iter:
+            if iteration >= due or iteration >= max_iter:
+                due = iteration - iteration % check_every + check_every
                 now = certify(&P.penalty, P.norm2, p, job.w, job.g, loss)
                 with gil:
                     answer = check(iteration, now.objective, now.gap, vectors[(job.w - &vectors[0, 0]) // p],

@@ -4,6 +4,7 @@ import warnings
 
 import judged
 import numpy as np
+import problems
 import pytest
 from scipy.optimize import nnls
 
@@ -120,6 +121,14 @@ def test_a_column_constant_up_to_rounding_has_no_say_beside_an_intercept():
     X[:, 0] = 1e6
     assert l1fast.lam_max(X[:, :1], y, fit_intercept=True) == 0
     assert judged.solve(X, y, 1e-12, fit_intercept=True).coef[0] == 0
+
+
+def test_fista_stops_where_every_step_is_tried_twice():
+    X, y = problems.make(12, 7, density=0.7)
+    X *= 10.0 ** np.linspace(-8, 8, 7)
+    result = judged.solve(X, y, 0.1 * l1fast.lam_max(X, y), solver="fista", max_iter=10**9, time_limit=20.0)
+    assert result.converged
+    assert result.n_iter < 1000
 
 
 def test_any_max_iter():

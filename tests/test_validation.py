@@ -5,29 +5,23 @@ import fractions
 import re
 
 import judged
+import malformed
 import numpy as np
 import problems
 import pytest
 import scipy.sparse
+from malformed import N, P
 from numpy.lib import stride_tricks
 
 import l1fast
 
 INDEX = (np.int32, np.int64)
-N, P = 12, 7
 LAM = 0.1
 
 
 @pytest.fixture
 def data():
     return problems.make(N, P, density=0.7)
-
-
-def compressed(kind, index, precision=np.float64):
-    """A valid matrix with room to spoil it; every slice holds an entry."""
-    X, _ = problems.make(N, P, density=0.7)
-    X[0] = X[:, 0] = 1
-    return problems.with_index(problems.SPARSE[f"{kind} int32"](X.astype(precision)), index)
 
 
 def refused(X, y, lam=LAM, *, match=None, error=(ValueError,), **options):
@@ -42,151 +36,12 @@ def refused(X, y, lam=LAM, *, match=None, error=(ValueError,), **options):
     return str(caught.value)
 
 
-# Malformed sparse matrices: each spoils a valid one and returns what the message must show
-
-
-def index_equal_to_dimension(A):
-    A.indices[5] = wide = A.shape[0] if A.format == "csc" else A.shape[1]
-    return wide
-
-
-def last_index_equal_to_dimension(A):
-    A.indices[-1] = wide = A.shape[0] if A.format == "csc" else A.shape[1]
-    return wide
-
-
-def index_negative(A):
-    A.indices[5] = -1
-    return -1
-
-
-def index_huge(A):
-    A.indices[5] = 2**28
-    return 2**28
-
-
-def index_largest(A):
-    A.indices[5] = largest = np.iinfo(A.indices.dtype).max
-    return largest
-
-
-def index_smallest(A):
-    A.indices[5] = smallest = np.iinfo(A.indices.dtype).min
-    return smallest
-
-
-def indptr_decreasing(A):
-    A.indptr[3], A.indptr[4] = A.indptr[4], A.indptr[3]
-    return A.indptr[4]
-
-
-def indptr_first_positive(A):
-    A.indptr[0] = 1
-    return 1
-
-
-def indptr_first_negative(A):
-    A.indptr[0] = -1
-    return -1
-
-
-def indptr_last_beyond_entries(A):
-    A.indptr[-1] = beyond = len(A.data) + 1
-    return beyond
-
-
-def indptr_last_huge(A):
-    A.indptr[-1] = huge = np.iinfo(A.indptr.dtype).max
-    return huge
-
-
-def indptr_inside_beyond_entries(A):
-    A.indptr[3] = beyond = len(A.data) + 100
-    return beyond
-
-
-def indptr_negative_inside(A):
-    A.indptr[3] = -5
-    return -5
-
-
-def indptr_wraps_at_the_end(A):
-    A.indptr[-2], A.indptr[-1] = np.iinfo(A.indptr.dtype).max, -1
-    return ""
-
-
-def indptr_wraps_inside(A):
-    bounds = np.iinfo(A.indptr.dtype)
-    A.indptr[2], A.indptr[3] = bounds.max, bounds.min
-    return ""
-
-
-def indptr_too_short(A):
-    A.indptr = A.indptr[:-1].copy()
-    return len(A.indptr)
-
-
-def indptr_too_long(A):
-    A.indptr = np.append(A.indptr, A.indptr[-1])
-    return len(A.indptr)
-
-
-def indptr_empty(A):
-    A.indptr = A.indptr[:0].copy()
-    return ""
-
-
-def indptr_two_dimensional(A):
-    A.indptr = A.indptr[:, None].copy()
-    return ""
-
-
-def data_shorter_than_indices(A):
-    A.data = A.data[:-1].copy()
-    return len(A.data)
-
-
-def indices_shorter_than_data(A):
-    A.indices = A.indices[:-1].copy()
-    return len(A.indices)
-
-
-def data_empty(A):
-    A.data = A.data[:0].copy()
-    return ""
-
-
-def indices_floating(A):
-    A.indices = A.indices.astype(np.float64)
-    return "float64"
-
-
-def indptr_floating(A):
-    A.indptr = A.indptr.astype(np.float64)
-    return "float64"
-
-
-def indices_two_dimensional(A):
-    A.indices = A.indices[:, None].copy()
-    return ""
-
-
-MALFORMED = (
-    *(index_equal_to_dimension, last_index_equal_to_dimension, index_negative, index_huge, index_largest),
-    *(index_smallest, indptr_decreasing, indptr_first_positive, indptr_first_negative, indptr_last_beyond_entries),
-    *(indptr_last_huge, indptr_inside_beyond_entries, indptr_negative_inside, indptr_wraps_at_the_end),
-    *(indptr_wraps_inside, indptr_too_short, indptr_too_long, indptr_empty, indptr_two_dimensional),
-    *(data_shorter_than_indices, indices_shorter_than_data, data_empty, indices_floating, indptr_floating),
-    indices_two_dimensional,
-)
-
-
 @pytest.mark.parametrize("kind", ["csr_array", "csc_array", "csr_matrix", "csc_matrix"])
 @pytest.mark.parametrize("index", INDEX)
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
-@pytest.mark.parametrize("spoil", MALFORMED, ids=lambda spoil: spoil.__name__)
+@pytest.mark.parametrize("spoil", malformed.MALFORMED, ids=lambda spoil: spoil.__name__)
 def test_malformed_sparse(spoil, precision, index, kind, data):
-    A = compressed(kind, index, precision)
+    A = malformed.compressed(kind, index, precision)
     seen = spoil(A)
     assert str(seen) in refused(A, data[1])
 
@@ -195,63 +50,20 @@ def test_malformed_sparse(spoil, precision, index, kind, data):
 @pytest.mark.parametrize("solver", problems.SOLVERS)
 def test_malformed_sparse_is_refused_before_the_easy_way_out(kind, solver, data):
     """A lam above lam_max, or a zero y, must not spare the check."""
-    A = compressed(kind, np.int32)
-    seen = index_equal_to_dimension(A)
+    A = malformed.compressed(kind, np.int32)
+    seen = malformed.index_equal_to_dimension(A)
     assert str(seen) in refused(A, data[1], 1e300, solver=solver)
     assert str(seen) in refused(A, 0 * data[1], 1.0, solver=solver)
 
 
 def test_malformed_and_in_need_of_a_conversion(data):
-    A = compressed("csr_array", np.int32).astype(np.int8)
-    assert str(index_equal_to_dimension(A)) in refused(A, data[1])
+    A = malformed.compressed("csr_array", np.int32).astype(np.int8)
+    assert str(malformed.index_equal_to_dimension(A)) in refused(A, data[1])
 
 
-def coo_row(A):
-    A.coords[0][3] = N
-    return A
-
-
-def coo_column(A):
-    A.coords[1][3] = -1
-    return A
-
-
-def coo_short(A):
-    A.data = A.data[:-1]
-    return A
-
-
-def bsr_index(A):
-    A.indices[0] = 2**20
-    return A
-
-
-def bsr_indptr(A):
-    A.indptr[2] = 2**20
-    return A
-
-
-def dok_key(A):
-    A._dict[(N + 3, 0)] = 1.0
-    return A
-
-
-def lil_column(A):
-    A.rows[2][-1] = P + 40
-    return A
-
-
-def lil_ragged(A):
-    A.data[2] = A.data[2][:-1]
-    return A
-
-
-@pytest.mark.parametrize("spoil", [coo_row, coo_column, coo_short, bsr_index, bsr_indptr, dok_key, lil_column,
-                                   lil_ragged], ids=lambda spoil: spoil.__name__)  # fmt: skip
+@pytest.mark.parametrize("spoil", malformed.OTHERS, ids=lambda spoil: spoil.__name__)
 def test_malformed_other_formats(spoil, data):
-    X, y = data
-    form = spoil.__name__.split("_")[0]
-    refused(spoil(getattr(scipy.sparse, f"{form}_array")(X)), y)
+    refused(malformed.spoiled(spoil), data[1])
 
 
 # Numbers that are none

@@ -406,7 +406,7 @@ class AdaptiveLassoCV(LinearRegressor):
         """
         check_parameters(self, {**RULES, "initial": choice("ridge", "ols")})
         deadline = deadline_of(self.time_limit)
-        data = read_data(self, X, y, sample_weight)
+        data = read_data(self, X, y, sample_weight, parted=True)
         weighting, self.initial_coef_ = self._weighted(data, deadline)
         self.eps_, fit = weighting.eps, weighting.at(self.initial_coef_)
         alphas = falling_alphas(fit, data.y, self.alphas, self.eps)

@@ -34,7 +34,7 @@ from l1fast._result import Callback, ConvergenceWarning, PathCallback, Status, q
 from l1fast._solve import Bounds, lam_max, make_problem, read_penalty, solve
 from l1fast._tasks import lam_max_tasks, path_tasks, solve_tasks
 from l1fast._units import as_given
-from l1fast._validation import as_design, as_flag, as_storage, as_thread_count, as_vector
+from l1fast._validation import as_design, as_flag, as_storage, as_thread_count, as_vector, plain_numbers
 
 Vector = NDArray[np.float64]
 
@@ -145,7 +145,7 @@ class Rule:
 
 
 def real(low: float | None = None, high: float | None = None, *, open_low: bool = False) -> Rule:
-    """A real number in an interval; NaN and booleans are none."""
+    """A real number in an interval; NaN and booleans are none, and infinity only where both sides are open."""
     left = "(" if open_low or low is None else "["
     words = f"a float in the range {left}{'-inf' if low is None else low}, " + ("inf)" if high is None else f"{high}]")
 
@@ -156,7 +156,7 @@ def real(low: float | None = None, high: float | None = None, *, open_low: bool 
         if math.isnan(number):
             return False
         above = low is None or (number > low if open_low else number >= low)
-        return above and (high is None or number <= high)
+        return above and (number <= high if high is not None else low is None or number < math.inf)
 
     return Rule(words, holds)
 
@@ -269,12 +269,21 @@ class Data:
 
 
 def read_data(
-    estimator: Any, X: Any, y: Any, sample_weight: Any = None, *, multi_output: bool = False, check_input: bool = True
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    multi_output: bool = False,
+    check_input: bool = True,
+    parted: bool = False,
 ) -> Data:
     """Check X, y and the weights as scikit-learn does; no copy of a float X, and sparse formats stay what they are.
 
-    Whether X is finite is not looked at: the core sees it in its first read of X, within `plain_errors`.
+    Whether X is finite is not looked at: the core sees it in its first read of X, within `plain_errors`. parted : SciPy
+    or a splitter takes X apart before the core does; so it is checked here, and a sparse one loses its spare room.
     """
+    X, y = plain_numbers("X", X), plain_numbers("y", y)
     if check_input:
         X, y = validate_data(
             estimator,
@@ -288,18 +297,46 @@ def read_data(
         )
     check_consistent_length(X, y)
     y = np.asarray(y, dtype=np.float64)
+    if parted:
+        with plain_errors(X, type(estimator).__name__):
+            design = as_design(X)
+        X = design.to_matrix() if sparse.issparse(X) else X
     return Data(X, y, read_weights(sample_weight, X.shape[0]))
+
+
+def sound(X: Any, estimator: str) -> Any:
+    """X; a sparse one checked and without spare room behind its entries, so that SciPy may work on it."""
+    if not sparse.issparse(X):
+        return plain_numbers("X", X)
+    with plain_errors(X, estimator):
+        return as_design(X).to_matrix()
+
+
+@contextmanager
+def located(X: Any, estimator: str) -> Iterator[None]:
+    """Around scikit-learn's check of an X: if it finds NaN or infinities, the error says where, too."""
+    try:
+        yield
+    except ValueError as error:
+        if "contains NaN" in str(error) or "contains infinity" in str(error):
+            with plain_errors(X, estimator):
+                as_design(X)
+        raise
 
 
 @contextmanager
 def plain_errors(X: Any, estimator: str) -> Iterator[None]:
-    """Around a call of the core: X with NaN, infinities or huge entries gets the error that scikit-learn has for it."""
+    """Around a call of the core: X with NaN, infinities or huge entries gets scikit-learn's words beside the core's."""
     try:
         with as_given():
             yield
     except ValueError as error:
         if "remove or impute" in str(error) and getattr(X, "format", "") != "dok":
-            check_array(X, accept_sparse=True, estimator=estimator, input_name="X")
+            try:
+                check_array(X, accept_sparse=True, estimator=estimator, input_name="X")
+            except ValueError as theirs:
+                first, *rest = str(theirs).split("\n")
+                raise ValueError("\n".join([f"{first} {error}", *rest])) from None
         if "float64 cannot carry" in str(error):
             raise ValueError(
                 "Coordinate descent iterations resulted in non-finite parameter values. The input data may contain "
@@ -339,7 +376,9 @@ def read_weights(sample_weight: Any, n_samples: int) -> Vector | None:
     """The sample weights as a vector; None and a single number stand for equal ones."""
     if sample_weight is None or isinstance(sample_weight, numbers.Number):
         return None
-    weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight")
+    weights = check_array(
+        plain_numbers("sample_weight", sample_weight), ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
     if weights.ndim != 1:
         raise ValueError(
             f"Sample weights must be 1D array or scalar, got {weights.ndim}D array. Expected either a scalar value or "
@@ -645,17 +684,10 @@ class LinearRegressor(RegressorMixin, BaseEstimator):
         ndarray, shape (n_samples,) or (n_samples, n_targets)
         """
         check_is_fitted(self)
-        in_parts = sparse.issparse(X)
-        X = validate_data(self, X, accept_sparse=True, ensure_all_finite=not in_parts, reset=False)
-        coef = self.coef_
-        if in_parts:  # SciPy would follow its indices without a look at them
-            with plain_errors(X, type(self).__name__):
-                design = as_design(X)
-            columns = [design.apply(np.ascontiguousarray(w, dtype=np.float64)) for w in np.atleast_2d(coef)]
-            product = np.array(columns).T.astype(np.result_type(X.dtype, coef.dtype)).reshape(-1, *coef.shape[:-1])
-        else:
-            product = X @ coef.T
-        predicted: NDArray[Any] = product + self.intercept_
+        X = sound(X, type(self).__name__)
+        with located(X, type(self).__name__):
+            X = validate_data(self, X, accept_sparse=["csr", "csc", "coo"], reset=False)
+        predicted: NDArray[Any] = X @ self.coef_.T + self.intercept_
         return predicted
 
     @property

@@ -28,6 +28,7 @@ from l1fast._cross_validation import cross_validate
 from l1fast._progress import Progress
 from l1fast._result import Result, quietly
 from l1fast._threads import default_threads
+from l1fast._validation import as_vector
 from l1fast.estimators._base import (
     ARRAY,
     CALLABLE,
@@ -283,7 +284,7 @@ class CrossValidated(LinearRegressor):
                 f"Passing extra keyword arguments to {owner}.fit is only supported if enable_metadata_routing=True, "
                 f"which you can set using `sklearn.set_config`. Extra parameters passed are: {set(params)}"
             )
-        data = self._targets(read_data(self, X, y, sample_weight, multi_output=True))
+        data = self._targets(read_data(self, X, y, sample_weight, multi_output=True, parted=True))
         if hasattr(self, "precompute"):
             check_gram(self.precompute, data, self.fit_intercept)
         deadline = None if self.time_limit is None else began + self.time_limit
@@ -293,7 +294,8 @@ class CrossValidated(LinearRegressor):
         routing = {}
         if routed:
             routing = process_routing(self, "fit", sample_weight=sample_weight, **params).splitter.split
-        folds = list(check_cv(self.cv).split(X if hasattr(X, "shape") else data.X, data.y, **routing))
+        seen = X if hasattr(X, "shape") and not sparse.issparse(X) else data.X
+        folds = list(check_cv(self.cv).split(seen, data.y, **routing))
         self._check_folds(folds, data)
 
         def pick(errors: Errors) -> tuple[int, int]:
@@ -335,7 +337,7 @@ class CrossValidated(LinearRegressor):
             return [fit.grid(y, self.eps, int(self.alphas)) for fit in fits]
         for index, alpha in enumerate(self.alphas):
             check_scalar(alpha, f"alphas[{index}]", target_type=numbers.Real, min_val=0.0, include_boundaries="left")
-        falling = np.sort(np.asarray(self.alphas, dtype=np.float64))[::-1]
+        falling = np.sort(as_vector("alphas", self.alphas, len(self.alphas)))[::-1]
         return [falling] * len(fits)
 
     def _check_folds(self, folds: list[Any], data: Data) -> None:

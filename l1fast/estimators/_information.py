@@ -194,7 +194,7 @@ class LassoIC(LinearRegressor):
         """
         check_parameters(self, RULES)
         deadline = deadline_of(self.time_limit)
-        data = read_data(self, X, y, sample_weight)
+        data = read_data(self, X, y, sample_weight, parted=True)
         fit = Fit.of(self, data)
         variance = self.noise_variance
         if variance is None:

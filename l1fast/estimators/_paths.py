@@ -12,8 +12,10 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length
 
 from l1fast._result import PathCallback, PathState
+from l1fast._validation import as_vector, plain_numbers
 from l1fast.estimators._base import (
     ARRAY,
+    COMMON,
     DEFAULT_TOL,
     FLAG,
     FLOATS,
@@ -195,10 +197,12 @@ def _path(
     wanted = _wanted(n_alphas, alphas)
     weights, tol = params.pop("sample_weight", None), params.pop("tol", DEFAULT_TOL)
     max_iter = params.pop("max_iter", 1000)
+    check_parameters({"tol": tol, "max_iter": max_iter}, COMMON, name)
     for ignored in ("random_state", "selection", "do_screening"):
         params.pop(ignored, None)
     if params:
         raise ValueError("Unexpected parameters in params", params.keys())
+    X, y = plain_numbers("X", X), plain_numbers("y", y)
     if check_input:
         X = check_array(X, accept_sparse=True, dtype=FLOATS, ensure_all_finite=False)
         y = check_array(y, accept_sparse="csc", dtype=np.float64, ensure_2d=False, input_name="y")
@@ -211,7 +215,9 @@ def _path(
         check_gram(precompute, data, fit_intercept=False)
     settings = _Settings(positive=positive, tol=tol, max_iter=max_iter)
     fit = Fit.of(settings, data, l1_ratio, name=name)
-    grid = fit.grid(y, eps, wanted) if isinstance(wanted, int) else np.asarray(wanted, dtype=np.float64)
+    grid = (
+        fit.grid(y, eps, wanted) if isinstance(wanted, int) else as_vector("alphas", wanted, np.size(wanted), least=0.0)
+    )
     found = fit.path(y, grid, _progress(int(verbose)))
     fit.judge(found, len(grid))
     dual_gaps, coefs = np.asarray(found.dual_gaps), found.coefs.astype(data.dtype, copy=False)

@@ -231,7 +231,7 @@ class RelaxedLasso(LinearRegressor):
             Itself.
         """
         check_parameters(self, RULES)
-        data = read_data(self, X, y, sample_weight)
+        data = read_data(self, X, y, sample_weight, parted=True)
         fit = Fit.of(self, data)
         found = fit.solve(data.y, self.alpha)
         fit.judge(found)
@@ -360,7 +360,7 @@ class RelaxedLassoCV(LinearRegressor):
         """
         check_parameters(self, RULES)
         deadline = deadline_of(self.time_limit)
-        data = read_data(self, X, y, sample_weight)
+        data = read_data(self, X, y, sample_weight, parted=True)
         phis = -np.sort(-as_vector("phis", self.phis, np.size(self.phis), least=0.0))
         if not phis.size or phis[0] > 1.0:
             raise ValueError(f"phis is {self.phis!r}; give at least one number, all between 0 and 1")

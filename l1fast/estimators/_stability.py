@@ -30,9 +30,11 @@ from l1fast.estimators._base import (
     check_parameters,
     choice,
     integer,
+    located,
     plain_errors,
     read_data,
     real,
+    sound,
     warn_unconverged,
 )
 from l1fast.estimators._cv import within
@@ -241,7 +243,7 @@ class StabilitySelection(SelectorMixin, BaseEstimator):
         """
         check_parameters(self, RULES)
         deadline = deadline_of(self.time_limit)
-        data = read_data(self, X, y, sample_weight)
+        data = read_data(self, X, y, sample_weight, parted=True)
         fit = Fit.of(self, data)
         alphas = falling_alphas(fit, data.y, self.alphas, self.eps)
 
@@ -326,6 +328,34 @@ class StabilitySelection(SelectorMixin, BaseEstimator):
         self.expected_false_positives_unimodal_ = math.nan
         if self.sampling == "complementary" and self.n_subsamples_ and p:
             self.expected_false_positives_unimodal_ = unimodal_false_positives(q, p, self.threshold, self.n_subsamples_)
+
+    def transform(self, X: Any) -> Any:
+        """The selected columns of X.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n_samples, n_features)
+
+        Returns
+        -------
+        array or sparse matrix, shape (n_samples, n_selected)
+        """
+        X = sound(X, type(self).__name__)
+        with located(X, type(self).__name__):
+            return super().transform(X)
+
+    def inverse_transform(self, X: Any) -> Any:
+        """X with columns of zeros where the features that were not selected have been.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix, shape (n_samples, n_selected)
+
+        Returns
+        -------
+        array or sparse matrix, shape (n_samples, n_features)
+        """
+        return super().inverse_transform(sound(X, type(self).__name__))
 
     def _get_support_mask(self) -> NDArray[np.bool_]:
         """What `SelectorMixin` asks of a selector."""
