@@ -249,7 +249,9 @@ def exponent_of(values: NDArray[Any] | None, weight: Vector | None = None) -> in
     """About log2 of the largest sqrt(s_i) |value_i|, over those that are not 0; 0 when there is none."""
     if values is None:
         return 0
-    found = exponents(values) if weight is None else exponents(values) + exponents(weight) // 2
+    found = exponents(values)
+    if weight is not None:
+        found = np.where(weight > 0.0, found + exponents(weight) // 2, NOTHING)
     largest = int(found.max(initial=NOTHING))
     return largest if largest > NOTHING // 2 else 0
 

@@ -103,7 +103,14 @@ def _sparse_storage(X: Any) -> Storage:
             )
         _numeric("X.data", X.data[:0])
         return read_storage(X)
-    return patiently(lambda: _triplets_to_csr(X), ENTRY_WORK * X.nnz)
+    return patiently(lambda: _triplets_to_csr(X), ENTRY_WORK * _size(X))
+
+
+def _size(X: Any) -> int:
+    """About how many entries a sparse X stores; its own count may fail where it is malformed."""
+    if X.format == "dok":
+        return len(X)
+    return sum(len(row) for row in X.rows) if X.format == "lil" else int(np.size(X.data))
 
 
 def _triplets_to_csr(X: Any) -> Storage:

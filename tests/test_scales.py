@@ -562,3 +562,12 @@ def test_a_start_from_far_away(small, solver):
             )
             assert result is not None
             assert result.converged or solver in (*SLOW, "irls")
+
+
+def test_nothing_but_what_has_no_weight():
+    """y and X are 0 where they count: there is no scale to find, whatever the dropped rows hold."""
+    X, y = np.array([[0.0, 0.0], [0.0, -3.0]]), np.array([0.0, 5.0])
+    for storage in STORAGES:
+        result = l1fast.solve(problems.STORAGES[storage](X), y, 0.0, l2=0.5, sample_weight=[1.0, 0.0])
+        assert result.converged
+        assert not result.coef.any()
