@@ -355,7 +355,7 @@ def test_scores_do_not_depend_on_threads_or_storage():
     assert (plain.stability_scores_ != found[0].stability_scores_).any()
 
 
-@pytest.mark.thinned(3)
+@pytest.mark.slow
 @pytest.mark.parametrize("sampling", ["complementary", "half"])
 @pytest.mark.parametrize("seed", range(3))
 def test_bounds_hold_on_noise(sampling, seed):

@@ -107,9 +107,14 @@ def load(name):
     return module
 
 
+SLOW = ("test_enet_cv_sample_weight_consistency", "test_sparse_input_convergence_warning")
+"""Tests of theirs that take minutes together."""
+
+
 def collected(name):
     """A class whose methods are the tests of a file."""
     tests = {key: staticmethod(one) for key, one in vars(load(name)).items() if key.startswith("test_")}
+    tests |= {key: staticmethod(pytest.mark.slow(one)) for key, one in vars(load(name)).items() if key in SLOW}
     return type("Test_" + name.removeprefix("test_"), (), tests)
 
 

@@ -60,9 +60,26 @@ def failures(court, entry, cases):
     return found
 
 
+QUICK = (
+    *(
+        "solve auto",
+        "solve cd",
+        "solve fista",
+        "path",
+        "compare",
+        "solve_tasks",
+        "lam_max",
+        "soft_threshold",
+        "penalties",
+    ),
+    *("Lasso", "MultiTaskLasso", "LassoCV", "predict", "read", "Result.load", "l1fast solve"),
+)
+"""Entries of each kind; the other entries are slow tests. One process judges all cases of an entry."""
+
+
 def pairs(choose):
     return [
-        pytest.param(entry, row, id=f"{entry.name}-{row}")
+        pytest.param(entry, row, id=f"{entry.name}-{row}", marks=() if entry.name in QUICK else pytest.mark.slow)
         for entry in verdict_entries.ENTRIES
         for row in ROWS
         if any(choose(case, entry) and entry.takes_case(case) for case in verdicts.by_name(row))
@@ -81,6 +98,10 @@ def test_all_cases(entry, row, court):
     cases = [case for case in verdicts.by_name(row) if not is_everyday(case, entry) and entry.takes_case(case)]
     wrong = failures(court, entry, cases).get(row, [])
     assert not wrong, "\n".join([f"{entry.name}, {ROWS[row]}:", *wrong])
+
+
+def test_the_quick_entries_are_entries():
+    assert set(QUICK) <= {entry.name for entry in verdict_entries.ENTRIES}
 
 
 def test_every_row_has_cases_and_every_entry_is_asked():

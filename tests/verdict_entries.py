@@ -217,7 +217,7 @@ class PathTasks(SolveTasks):
             problem = referee_blocks.Problem(X, two_tasks(y), float(given.lam), **options)
             W, b = raw.coef(0).astype(np.longdouble), raw.intercepts[0].astype(np.longdouble)
             objective, scale = problem.objective(W, b), problem.scale()
-            if not abs(raw.objectives[0] - objective) <= 1e-9 * scale + 1e-15 * y @ y:
+            if not referee.agrees(raw.objectives[0], objective, 1e-9 * scale + 1e-15 * y @ y):
                 raise Unfit(f"objective {raw.objectives[0]}, it is {float(objective)}")
             yield from blocks(given, raw.coef(0), raw.converged)
         else:
@@ -615,7 +615,8 @@ ENTRIES: list[Entry] = [
     Twin("AdaptiveLassoCV", (), ("one row", "lam 0"), cv=2),
     Twin("RelaxedLasso"),
     Twin("RelaxedLassoCV", (), ("one row", "lam 0"), cv=2),
-    Without("LassoIC", (), ("one row", "lam", "lam 0"), alphas=4, eps=0.1, noise_variance=1.0),
+    # its few easy strengths are done before any signal
+    Without("LassoIC", (), ("one row", "lam", "lam 0", "interrupt"), alphas=4, eps=0.1, noise_variance=1.0),
     Without("StabilitySelection", (), ("one row", "lam", "lam 0"), n_subsamples=2, alphas=2, eps=0.5, random_state=0),
     EstimatorPath("lasso_path"),
     EstimatorPath("enet_path", l1_ratio=1.0),
