@@ -1,10 +1,17 @@
-"""Settings of the property tests: new examples at every run, but the same ones in CI, which must not depend on luck."""
+"""Settings of the property tests: new examples at every run, but the same ones in CI, which must not depend on luck.
+
+And what all tests share: Ctrl-C that is heeded, and which of them run.
+"""
 
 import os
+import signal
 from collections import Counter
 
 import hypothesis
 import pytest
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so it is in what a shell starts in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SAME = "CI" in os.environ
 GOLDEN = (5.0**0.5 - 1.0) / 2.0  # its multiples spread evenly, whatever the lengths of the lists in a product

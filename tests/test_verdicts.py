@@ -92,7 +92,7 @@ def test_everyday_cases(entry, row, everyday):
     assert not wrong, "\n".join([f"{entry.name}, {ROWS[row]}:", *wrong])
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize(("entry", "row"), pairs(lambda case, entry: not is_everyday(case, entry)))
 def test_all_cases(entry, row, court):
     cases = [case for case in verdicts.by_name(row) if not is_everyday(case, entry) and entry.takes_case(case)]
