@@ -1,7 +1,7 @@
 """Every way into the package gets, for every row of the table of required behaviour, what the row allows.
 
 `verdicts` has the table, the cases and the judge, `verdict_entries` the ways in. A part of the cases is judged in every
-run, everywhere; the rest with the slow tests.
+run, everywhere; the rest nightly, but for the everyday cases of some entries, which are slow tests.
 """
 
 import os
