@@ -18,6 +18,7 @@ from typing import IO, Any, ClassVar, Protocol, TypeVar, get_args, get_origin, g
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from l1fast._files import Archive, FileError, explained
 
@@ -108,7 +109,9 @@ def _fields(cls: type) -> Iterator[tuple[str, Any, bool]]:
         kind, choices = hints[one.name], get_args(hints[one.name])
         if get_origin(kind) is types.UnionType and type(None) in choices:
             (kind,) = (choice for choice in choices if choice is not type(None))
-        if get_origin(kind) is np.ndarray:  # NDArray[float64] is ndarray[shape, dtype[float64]]
+        if get_origin(kind) is NDArray:  # an alias by itself since NumPy 2.5
+            kind = get_args(kind)[0]
+        elif get_origin(kind) is np.ndarray:  # NDArray[float64] is ndarray[shape, dtype[float64]]
             kind = get_args(get_args(kind)[1])[0]
         elif kind is Any:  # SciPy has no types of its own
             kind = sp.csc_array
