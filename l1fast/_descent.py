@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -58,10 +57,7 @@ class Walk:
         entries = problem.design.n_entries
         ordered = gram is None and max_iter >= SORTING_PAYS and entries >= SORTING_LEAST
         ordered = ordered and monitor.affords(problem.design.storage.nbytes)
-        self.problem = problem
-        if ordered:
-            with suppress(MemoryError):  # it is only quicker
-                self.problem = problem.by_length
+        self.problem = problem.by_length if ordered else problem
         self.w, self.g, self.slopes, self.q = start.copy(), np.empty(p), np.empty(p), np.empty(n if gram is None else 0)
         self.scratch = self.problem.scratch()
         self.best, self.best_gap = start.copy(), np.inf
@@ -514,8 +510,7 @@ def least_norm_fit(problem: Problem, monitor: Monitor) -> Vector:
     from scipy.sparse.linalg import lsmr
 
     if monitor.affords(problem.design.storage.nbytes):
-        with suppress(MemoryError):  # it is only quicker
-            problem = problem.by_length
+        problem = problem.by_length
     kept = np.where(problem.norm2 == 0.0, 0.0, 1.0)
     operator, steps = problem.operator(kept), START_STEPS
     if left < math.inf:

@@ -103,19 +103,19 @@ class Design:
 
     def largest(self) -> Vector:
         """The largest size of an entry of each column."""
-        sizes = abs(self._container()).max(axis=0)
+        sizes = abs(self.to_matrix()).max(axis=0)
         return np.asarray(sizes.toarray() if self.sparse else sizes, dtype=np.float64).ravel()
 
     def largest_by_row(self) -> Array:
         """The largest size of an entry of each row."""
         if not self.shape[1]:
             return np.zeros(self.shape[0])
-        sizes = abs(self._container()).max(axis=1)
+        sizes = abs(self.to_matrix()).max(axis=1)
         return np.asarray(sizes.toarray() if self.sparse else sizes).ravel()
 
     def columns(self, chosen: NDArray[np.intp]) -> Design:
         """The chosen columns as a design of their own; a copy of those columns in the same order of storage."""
-        matrix, share = self._container(), len(chosen) / max(1, self.shape[1])
+        matrix, share = self.to_matrix(), len(chosen) / max(1, self.shape[1])
         size = self.n_entries if self.sparse else share * self.n_entries
 
         def copy() -> Any:
@@ -126,7 +126,7 @@ class Design:
 
     def rows(self, chosen: NDArray[np.intp]) -> Design:
         """The chosen rows as a design of their own: a view of a dense X where they follow one another, else a copy."""
-        matrix = self._container()
+        matrix = self.to_matrix()
         if self.sparse:
             matrix = patiently(lambda: matrix.tocsr()[chosen], self.n_entries)
         elif len(chosen) and np.array_equal(chosen, np.arange(chosen[0], chosen[0] + len(chosen))):
@@ -138,7 +138,7 @@ class Design:
     def predict(self, rows: NDArray[np.intp], coefs: Any) -> Array:
         """X[rows] @ coefs, for a CSC array of coefficients with few rows in use; copies those rows and columns of X."""
         used = np.unique(coefs.indices)
-        matrix, dense = self._container(), coefs[used].toarray()
+        matrix, dense = self.to_matrix(), coefs[used].toarray()
         if self.sparse and not self.by_rows:
             made = matrix[:, used].tocsr()[rows] @ dense
         elif self.sparse:
@@ -173,7 +173,7 @@ class Design:
         """This design stored by columns: itself, or one converted copy, kept."""
         if not self.by_rows:
             return self
-        matrix = self._container()
+        matrix = self.to_matrix()
         note = f"copied to {'CSC' if self.sparse else 'F order'} for column access ({self.storage.nbytes:,} bytes)"
         if self.sparse:
             with room_for("a copy of X to CSC", self.storage.nbytes):
@@ -191,7 +191,7 @@ class Design:
             return self, np.arange(self.shape[0])
 
         def sort() -> tuple[Any, NDArray[np.intp]]:
-            matrix = self._container().tocsr()
+            matrix = self.to_matrix().tocsr()
             size = np.minimum(np.diff(matrix.indptr), MOST_LENGTHS).astype(np.uint16)  # sorted digit by digit
             order = np.argsort(size, kind="stable")
             return matrix[order], order
@@ -201,17 +201,13 @@ class Design:
         note = f"copied to CSR, rows sorted by length ({made.nbytes:,} bytes)"
         return checked(replace(made, conversion=join_notes(self.conversion, note))), order
 
-    def to_matrix(self) -> Any:
-        """X as a NumPy array, or a SciPy array without spare room behind its entries; not a copy."""
-        return self._container()
-
     def to_array(self) -> Array:
         """X as a dense array: itself when it is one, else a copy."""
-        matrix: Array = self._container().toarray() if self.sparse else self.storage.values
+        matrix: Array = self.to_matrix().toarray() if self.sparse else self.storage.values
         return matrix
 
-    def _container(self) -> Any:
-        """The checked parts as the NumPy or SciPy object they stand for, without a copy."""
+    def to_matrix(self) -> Any:
+        """X as a NumPy array, or a SciPy array without spare room behind its entries; not a copy."""
         if self.storage.indices is None or self.storage.starts is None:
             return self.storage.values
         n = self.n_entries

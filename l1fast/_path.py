@@ -33,8 +33,8 @@ from l1fast._solve import (
     make_problem,
     read_penalty,
     read_solver,
-    refuse_faint,
     run_certified,
+    strength_asked,
     within_memory,
 )
 from l1fast._solvers import choose
@@ -145,8 +145,7 @@ def path(
     )
     if asked is None:
         found = default_strengths(critical_strength(problem), n_lams, lam_min_ratio)
-        refuse_faint(problem.with_strength(float(found[-1])))
-        asked = default_strengths(problem.units.strength(float(found[0])), n_lams, lam_min_ratio)
+        asked = default_strengths(strength_asked(problem, float(found[0]), float(found[-1])), n_lams, lam_min_ratio)
     check_ridge(ridge, asked)
     algorithm, reason = wanted or choose(problem, cold=False)
     algorithm = within_memory(algorithm, memory)

@@ -25,6 +25,9 @@ LONG = 20_000_000
 FLOPS_A_COPY = 10
 """Multiply-adds of BLAS or LAPACK in the time that a copy takes for one number."""
 
+COPIES_A_TRIPLET = 10
+"""What the conversion of one triplet of row, column and value costs, in copies of a number."""
+
 LOOK_EVERY = 0.01
 """Seconds between two looks at the limit while a call is under way; a signal is seen at once."""
 

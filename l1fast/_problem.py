@@ -155,10 +155,15 @@ class Problem:
     def by_length(self) -> Problem:
         """The same problem on a copy of a sparse X, stored by rows that are sorted by length; or itself.
 
+        Itself, too, where there is no room for the copy: it would only be quicker.
+
         A pass over it takes 0.5 to 0.75 of the time (measured on text): the processor never guesses the end of a row
         wrongly. The copy itself costs about 20 passes.
         """
-        design, order = self.design.by_length
+        try:
+            design, order = self.design.by_length
+        except MemoryError:
+            return self
         if design is self.design:
             return self
         weight = self.datafit.sample_weight

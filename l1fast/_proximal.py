@@ -93,8 +93,6 @@ class Loop:
         except OutOfTime:
             self.monitor.status = Status.TIME_LIMIT
             return True
-        except MemoryError:  # it would only have been quicker
-            return False
         if made is problem or made.scratch().size > self.scratch.size:
             return False
         self.problem, self.conversion = made, made.design.conversion

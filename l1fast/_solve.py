@@ -250,8 +250,13 @@ def lam_max(
     penalty = read_penalty(None, 0.0, penalty_weights, bounds, as_flag("positive", positive), storage.shape[1])
     problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(None), any_scale=True)
     found = critical_strength(problem)
-    refuse_faint(problem.with_strength(found))
-    return problem.units.strength(found)
+    return strength_asked(problem, found, found)
+
+
+def strength_asked(problem: Problem, largest: float, smallest: float) -> float:
+    """The largest of some strengths found, in the units asked for; no column may be too faint for the smallest."""
+    refuse_faint(problem.with_strength(smallest))
+    return problem.units.strength(largest)
 
 
 def critical_strength(problem: Problem) -> float:
@@ -548,16 +553,15 @@ def _certify(problem: Problem, point: Point) -> tuple[Vector, Certificate, Vecto
     without a bound on its side must be rounding: else theta = 0 certifies, which is always feasible. With a bound
     there, what is more than rounding counts in full.
     """
-    n, p = problem.shape
     w, q, g, loss = point
     certificate = problem.certify(w, g, loss)
-    free = problem.penalty.unpenalised(p)
+    free = problem.penalty.unpenalised(len(w))
     if not free.size:
         return w, certificate, -certificate.scale * q
     try:
         fitted, rho = settle(problem, free, w, q)
     except OutOfTime:
-        return w, certificate._replace(gap=certificate.objective, scale=0.0), np.zeros(n)
+        return at_dual_zero(w, certificate, q)
     settled = w.copy()
     settled[free] = fitted
     there = problem.at(settled)
@@ -575,11 +579,16 @@ def _certify(problem: Problem, point: Point) -> tuple[Vector, Certificate, Vecto
     counted = bounded & pushed
     outwards = pull[counted] @ (w[free] - side)[counted]
     if np.any(pushed & ~bounded) or (better.scale < 0.0 and np.any(pushed)):
-        return w, certificate._replace(gap=certificate.objective, scale=0.0), np.zeros(n)
+        return at_dual_zero(w, certificate, q)
     moved = rho - q
     gap = better.gap + better.scale * float(outwards)
     gap += 0.5 * inner(moved, moved) - (1.0 - better.scale) * inner(moved, rho)
     return w, certificate._replace(gap=max(gap, 0.0), scale=better.scale), -better.scale * rho
+
+
+def at_dual_zero(w: Vector, certificate: Certificate, q: Vector) -> tuple[Vector, Certificate, Vector]:
+    """w with the certificate of theta = 0, which is always feasible: the gap is the objective."""
+    return w, certificate._replace(gap=certificate.objective, scale=0.0), np.zeros(q.shape)
 
 
 def _side(problem: Problem, features: NDArray[np.intp], c: Vector) -> Vector:

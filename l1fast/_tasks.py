@@ -27,14 +27,15 @@ from l1fast._result import Callback, PathCallback, Result, State, Status, announ
 from l1fast._solve import (
     MOST_ITERATIONS,
     advice,
+    at_dual_zero,
     critical_strength,
     make_problems,
     null_fit,
     read_penalty,
-    refuse_faint,
     run_certified,
     settle,
     slope_rounding,
+    strength_asked,
 )
 from l1fast._validation import as_count, as_flag, as_matrix, as_number, as_storage, as_thread_count, as_vector
 from l1fast._working_set import CD
@@ -460,9 +461,8 @@ def path_tasks(
     smallest = None if asked is None else float(asked[-1])
     problem, n_tasks = read_problem(X, Y, (smallest, 0.0), fit_intercept, penalty_weights, sample_weight, n_threads)
     if asked is None:
-        lams_found = default_strengths(critical(problem), n_lams, lam_min_ratio)
-        refuse_faint(problem.with_strength(float(lams_found[-1])))
-        asked = default_strengths(problem.units.strength(float(lams_found[0])), n_lams, lam_min_ratio)
+        grid = default_strengths(critical(problem), n_lams, lam_min_ratio)
+        asked = default_strengths(strength_asked(problem, float(grid[0]), float(grid[-1])), n_lams, lam_min_ratio)
     check_ridge(ridge, asked)
     walk = TaskWalk(problem, CD(), most, tol, began, limit)
     status = walk.through(asked, ridge[0] + ridge[1] * asked, on_progress)
@@ -512,8 +512,7 @@ def lam_max_tasks(
     """
     problem, _ = read_problem(X, Y, (None, 0.0), fit_intercept, penalty_weights, sample_weight, None)
     found = critical(problem)
-    refuse_faint(problem.with_strength(found))
-    return problem.units.strength(found)
+    return strength_asked(problem, found, found)
 
 
 def read_problem(
@@ -589,7 +588,7 @@ def certify_tasks(problem: Problem, point: Point) -> tuple[Vector, Certificate, 
     try:
         fitted, rho = settle_tasks(problem, free, w, q)
     except OutOfTime:
-        return w, certificate._replace(gap=certificate.objective, scale=0.0), np.zeros(q.shape)
+        return at_dual_zero(w, certificate, q)
     settled = w.copy()
     settled[free] = fitted
     there = problem.at(settled)
@@ -605,7 +604,7 @@ def certify_tasks(problem: Problem, point: Point) -> tuple[Vector, Certificate, 
     growth = max(1.0, abs(better.scale))  # x_j'rho, or x_j'theta
     for t in range(problem.n_tasks):
         if np.any(np.abs(slope[free, t]) * growth > slope_rounding(problem.task(t), free)):
-            return w, certificate._replace(gap=certificate.objective, scale=0.0), np.zeros(q.shape)
+            return at_dual_zero(w, certificate, q)
     moved = rho - q
     gap = better.gap + 0.5 * inner(moved, moved) - (1.0 - better.scale) * inner(moved, rho)
     return w, certificate._replace(gap=max(gap, 0.0), scale=better.scale), -better.scale * rho

@@ -20,7 +20,7 @@ from scipy import sparse
 
 from l1fast._design import Design, Moments, Storage, check_storage, join_notes, measure_storage, read_storage
 from l1fast._kernels import check
-from l1fast._patience import patiently
+from l1fast._patience import COPIES_A_TRIPLET, patiently
 from l1fast._threads import default_threads
 
 Vector = NDArray[np.float64]
@@ -103,7 +103,7 @@ def _sparse_storage(X: Any) -> Storage:
             )
         _numeric("X.data", X.data[:0])
         return read_storage(X)
-    return patiently(lambda: _triplets_to_csr(X), ENTRY_WORK * _size(X))
+    return patiently(lambda: _triplets_to_csr(X), COPIES_A_TRIPLET * _size(X))
 
 
 def _size(X: Any) -> int:
@@ -147,9 +147,6 @@ def _triplets_to_csr(X: Any) -> Storage:
     storage = read_storage(matrix)
     return replace(storage, conversion=f"X converted from {X.format.upper()} to CSR")
 
-
-ENTRY_WORK = 10
-"""What the conversion of one triplet costs, in copies of a number."""
 
 GATHERED = 2**18
 """Python numbers that become an array at a time: below 20 ms, in which nobody looks at signals."""
@@ -207,7 +204,7 @@ def _canonical(storage: Storage) -> Design:
         matrix.data = matrix.data.astype(storage.values.dtype, copy=False)
         return matrix
 
-    matrix = patiently(sort, ENTRY_WORK * n)
+    matrix = patiently(sort, COPIES_A_TRIPLET * n)
     made = Storage(matrix.data, matrix.indices, matrix.indptr, storage.shape, storage.by_rows)
     note = join_notes(storage.conversion, "X copied: indices sorted, repeated entries added up")
     return _sound(replace(made, conversion=note), *check_storage(made))

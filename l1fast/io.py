@@ -41,7 +41,7 @@ from l1fast._files import (
     read_array,
     write_whole,
 )
-from l1fast._patience import patiently
+from l1fast._patience import COPIES_A_TRIPLET, patiently
 from l1fast._result import PathResult, Result
 
 __all__ = [
@@ -61,7 +61,6 @@ __all__ = [
 BLOCK = 1 << 20  # bytes of text parsed at a time
 HEAD = 1 << 16  # bytes a format is recognised by
 HEAD_LINES = 100  # lines a text format is recognised by
-ENTRY_WORK = 10  # of the conversion of one triplet, in copies of a number
 ITEM = np.dtype(np.float64).itemsize
 EXACT = 2.0**53  # integers below this are exact in float64
 
@@ -175,7 +174,7 @@ def read(
         raise FileError(f"{path}: {count(len(names), 'feature name')} for {count(p, 'column')}; they must agree")
     with explained(path):
         if sp.issparse(X) and X.format in ("coo", "dia"):
-            X = patiently(X.tocsc, ENTRY_WORK * X.nnz)  # its coordinates were checked when it was read
+            X = patiently(X.tocsc, COPIES_A_TRIPLET * X.nnz)  # its coordinates were checked when it was read
     return Dataset(X, y, names, str(path), kind)
 
 
