@@ -144,8 +144,7 @@ def path(
         storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads), any_scale=True
     )
     if asked is None:
-        found = default_strengths(critical_strength(problem), n_lams, lam_min_ratio)
-        asked = default_strengths(strength_asked(problem, float(found[0]), float(found[-1])), n_lams, lam_min_ratio)
+        asked = strengths_for(problem, critical_strength(problem), n_lams, lam_min_ratio)
     check_ridge(ridge, asked)
     algorithm, reason = wanted or choose(problem, cold=False)
     algorithm = within_memory(algorithm, memory)
@@ -172,6 +171,12 @@ def read_strengths(lams: Any, n_lams: Any, lam_min_ratio: Any, on_progress: Any)
     if asked is not None and not asked.size:
         raise ValueError("lams is empty; give at least one strength, or None for the default ones")
     return asked
+
+
+def strengths_for(problem: Problem, largest: float, count: int, ratio: float) -> Vector:
+    """The default strengths from lam_max in the units of the problem, in those asked for."""
+    smallest = largest * ratio if count > 1 else largest
+    return default_strengths(strength_asked(problem, largest, smallest), count, ratio)
 
 
 def default_strengths(largest: float, count: int, ratio: float) -> Vector:

@@ -20,7 +20,7 @@ from l1fast import _blas
 from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import join_notes
 from l1fast._monitor import Monitor, Outcome
-from l1fast._path import SMALLEST_RATIO, Walk, check_ridge, default_strengths, path_advice, read_strengths
+from l1fast._path import SMALLEST_RATIO, Walk, check_ridge, path_advice, read_strengths, strengths_for
 from l1fast._patience import OutOfTime, patiently, until
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, PathCallback, Result, State, Status, announce
@@ -461,8 +461,7 @@ def path_tasks(
     smallest = None if asked is None else float(asked[-1])
     problem, n_tasks = read_problem(X, Y, (smallest, 0.0), fit_intercept, penalty_weights, sample_weight, n_threads)
     if asked is None:
-        grid = default_strengths(critical(problem), n_lams, lam_min_ratio)
-        asked = default_strengths(strength_asked(problem, float(grid[0]), float(grid[-1])), n_lams, lam_min_ratio)
+        asked = strengths_for(problem, critical(problem), n_lams, lam_min_ratio)
     check_ridge(ridge, asked)
     walk = TaskWalk(problem, CD(), most, tol, began, limit)
     status = walk.through(asked, ridge[0] + ridge[1] * asked, on_progress)
