@@ -379,7 +379,7 @@ def test_a_time_limit_on_the_way():
     X, y = problems.make(30, 80)
     l1fast.path(X, y, n_lams=20)  # what is imported at first use is not to be timed
     with pytest.warns(l1fast.ConvergenceWarning) as caught:
-        found = judged.path(X, y, n_lams=100_000, time_limit=0.02)
+        found = judged.path(X, y, n_lams=100_000, time_limit=0.1)
     assert_cut_short(found, caught, Status.TIME_LIMIT, len(found))
     assert 1 < len(found) < 100_000
     assert found.seconds[-1] < 0.5
