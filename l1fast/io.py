@@ -174,7 +174,8 @@ def read(
         raise FileError(f"{path}: {count(len(names), 'feature name')} for {count(p, 'column')}; they must agree")
     with explained(path):
         if sp.issparse(X) and X.format in ("coo", "dia"):
-            X = patiently(X.tocsc, COPIES_A_TRIPLET * X.nnz)  # its coordinates were checked when it was read
+            compress = X.tocsc if p <= n + X.nnz else X.tocsr  # few entries in a side that is announced: little memory
+            X = patiently(compress, COPIES_A_TRIPLET * X.nnz)  # its coordinates were checked when it was read
     return Dataset(X, y, names, str(path), kind)
 
 

@@ -25,6 +25,7 @@ from l1fast import PathResult, Result, io
 FILES = settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SECONDS = 2.0  # far more than a small file takes
 MEMORY = 2**25  # bytes; far more than a small file takes, far less than a count that is believed
+MOST_COLUMNS = 2**17
 WITH_TARGET = ("own.npz", "X.svm", "X.csv", "X.tsv")
 MARKS = (
     *(b"99999999999", b"18446744073709551616", b"-1", b"1e308", b"1e400", b"nan", b"inf", b"0x10", b"1_0"),
@@ -109,8 +110,9 @@ def found_in(path, name, target):
             assert "damaged or not what its name says" not in message, "a reader beneath gave up without a line"
         return None
     finally:
-        assert tracemalloc.get_traced_memory()[1] < MEMORY
+        peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
+        assert peak < MEMORY
         assert time.process_time() - began < SECONDS
 
 
@@ -127,6 +129,9 @@ def usable(found):
     if isinstance(found, io.Dataset):
         assert found.y.shape == (found.X.shape[0],)
         assert found.feature_names is None or len(found.feature_names) == found.X.shape[1]
+        if found.X.shape[1] > MOST_COLUMNS:
+            event("too wide to solve in a test")
+            return
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", l1fast.ConvergenceWarning)
@@ -191,7 +196,8 @@ def arrays_instead(draw, array):
         )
         return array
     if what == "type":
-        return array.astype(draw(st.sampled_from(["f4", "i8", ">f8", "c16", "U5", "S3"])), casting="unsafe")
+        kinds = ["S3"] if array.dtype.kind == "S" else ["f4", "i8", ">f8", "c16", "U5", "S3"]  # words make no numbers
+        return array.astype(draw(st.sampled_from(kinds)), casting="unsafe")
     if what == "dimensions":
         return array[None]
     return np.resize(array, draw(st.integers(0, 2 * array.size + 1)))
@@ -206,7 +212,7 @@ def test_arrays_that_do_not_fit(tmp_path, target, valid, data):
         arrays = {key: archive[key] for key in archive.files}
     keys = st.sets(st.sampled_from(sorted(set(arrays) - {"about", "format"})), min_size=1, max_size=2)
     for key in sorted(data.draw(keys)):  # a set has no order to repeat
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):  # of the new values in the old type
             arrays[key] = data.draw(arrays_instead(arrays[key]))
     path = tmp_path / f"damaged-{name}"
     np.savez(path, **arrays)

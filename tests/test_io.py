@@ -580,6 +580,21 @@ def test_svmlight_takes_little_memory_beyond_the_result(tmp_path, monkeypatch):
     assert peak < 1.3 * held + 40 * io.BLOCK
 
 
+@pytest.mark.parametrize("form", ["coo", "dia"])
+def test_few_entries_in_many_columns_take_little_memory(tmp_path, form):
+    X = sp.coo_array(([1.0, 2.0], ([0, 2], [1, 3])), shape=(3, 2**24))
+    sp.save_npz(tmp_path / "wide.npz", getattr(X, f"to{form}")())
+    np.save(tmp_path / "y.npy", np.ones(3))
+    tracemalloc.start()
+    try:
+        data = io.read(tmp_path / "wide.npz", tmp_path / "y.npy")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
+    assert (data.X != X).nnz == 0
+
+
 # ---------------------------------------------------------------- tables
 
 
