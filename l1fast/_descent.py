@@ -476,7 +476,7 @@ def norm2_of(problem: Problem, monitor: Monitor, gram: Matrix | None = None) -> 
         return float(eigvalsh(gram, subset_by_index=[len(gram) - 1, len(gram) - 1])[0])
     from scipy.sparse.linalg import LinearOperator, eigsh
 
-    homogeneous = problem.with_target(np.zeros(n))
+    homogeneous = problem.homogeneous()
     q, g, scratch = np.empty(n), np.empty(p), problem.scratch()
 
     def multiply(v: Vector) -> Vector:

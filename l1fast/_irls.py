@@ -301,7 +301,7 @@ class System:
         n, p = problem.shape
         self.problem, self.settings, self.monitor = problem, settings, monitor
         self.memory = settings.memory_limit
-        self.homogeneous = problem.with_target(np.zeros(n))
+        self.homogeneous = problem.homogeneous()
         self.scratch, self.q = problem.scratch(), np.empty(n)
         self.useful = problem.norm2 > 0.0
         self.working = WorkingSet(problem, exact=True)

@@ -38,7 +38,7 @@ from l1fast._solve import (
     within_memory,
 )
 from l1fast._solvers import choose
-from l1fast._validation import as_count, as_flag, as_number, as_storage, as_thread_count, as_vector
+from l1fast._validation import as_count, as_flag, as_number, as_storage_or_blocks, as_thread_count, as_vector
 from l1fast._working_set import CD, WorkingSet
 
 Vector = NDArray[np.float64]
@@ -137,7 +137,7 @@ def path(
     asked = read_strengths(lams, n_lams, lam_min_ratio, on_progress)
     wanted, memory = read_solver(solver), None if memory_limit is None else as_count("memory_limit", memory_limit)
     most = None if max_iter is None else min(as_count("max_iter", max_iter), MOST_ITERATIONS)
-    storage = as_storage(X)
+    storage = as_storage_or_blocks(X)
     smallest = None if asked is None else float(asked[-1])
     penalty = read_penalty(smallest, 0.0, penalty_weights, bounds, as_flag("positive", positive), storage.shape[1])
     problem = make_problem(
@@ -202,7 +202,7 @@ def compressible(problem: Problem, algorithm: CD, n_lams: int) -> bool:
     few = p <= algorithm.gram_limit and 2 * p <= n and p <= n_lams * PASSES_FOR_GRAM
     weights = problem.penalty.weights
     free = weights is not None and not (weights > 0.0).all()
-    return few and not free and not problem.design.sparse and not problem.trivial
+    return few and not free and not problem.elsewhere and not problem.design.sparse and not problem.trivial
 
 
 class Found(NamedTuple):

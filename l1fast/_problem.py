@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,6 +81,8 @@ class Problem:
     capsule: object
     product: Vector | None = None
     units: Units = PLAIN
+    elsewhere: ClassVar[bool] = False
+    """Whether X is not in memory as a whole: only gradients and rows of Gram matrices are to be had."""
 
     @classmethod
     def of(
@@ -122,9 +124,9 @@ class Problem:
         )
         return replace(made, capsule=capsule)
 
-    def with_target(self, y: Vector) -> Problem:
-        """The same problem for another y."""
-        return self._with(datafit=replace(self.datafit, y=y), product=None)
+    def homogeneous(self) -> Problem:
+        """The same problem with y = 0."""
+        return self._with(datafit=replace(self.datafit, y=np.zeros(self.shape[0])), product=None)
 
     def with_strength(self, lam: float, l2: float | None = None) -> Problem:
         """The same problem at another lam, and l2."""

@@ -275,7 +275,7 @@ def spectral_norm2(problem: Problem, vectors: NDArray[np.float64], q: Vector, sc
     vectors[1:3], q and scratch are overwritten. The start is spread by the column norms, so it is not orthogonal to the
     top singular vector but by bad luck, and the estimate is the same at every call.
     """
-    homogeneous = problem.with_target(np.zeros(problem.shape[0]))
+    homogeneous = problem.homogeneous()
     v, g = vectors[1], vectors[2]
     v[:] = np.sqrt(problem.norm2)
     largest = float(problem.norm2.max(initial=0.0))

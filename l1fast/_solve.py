@@ -25,10 +25,20 @@ from l1fast._patience import OutOfTime, patiently, until
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, History, Result, Status, announce
+from l1fast._row_blocks import RowBlocks
 from l1fast._solvers import choose, named
 from l1fast._threads import worthwhile
 from l1fast._units import FAINT, PLAIN, Units, carried, faint_column, may_change, rescaled, shifted
-from l1fast._validation import as_bounds, as_count, as_flag, as_number, as_storage, as_thread_count, as_vector, measured
+from l1fast._validation import (
+    as_bounds,
+    as_count,
+    as_flag,
+    as_number,
+    as_storage_or_blocks,
+    as_thread_count,
+    as_vector,
+    measured,
+)
 from l1fast._working_set import CD
 
 Vector = NDArray[np.float64]
@@ -163,7 +173,7 @@ def solve(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, got {callback!r}")
     strengths, positive = (as_number("lam", lam), as_number("l2", l2)), as_flag("positive", positive)
-    storage = as_storage(X)
+    storage = as_storage_or_blocks(X)
     n_features = storage.shape[1]
     penalty = read_penalty(*strengths, penalty_weights, bounds, positive, n_features)
     problem = make_problem(
@@ -246,7 +256,7 @@ def lam_max(
     >>> l1fast.lam_max(np.eye(2), [3.0, -4.0])
     4.0
     """
-    storage = as_storage(X)
+    storage = as_storage_or_blocks(X)
     penalty = read_penalty(None, 0.0, penalty_weights, bounds, as_flag("positive", positive), storage.shape[1])
     problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(None), any_scale=True)
     found = critical_strength(problem)
@@ -278,7 +288,7 @@ def critical_strength(problem: Problem) -> float:
 
 
 def make_problem(
-    storage: Storage,
+    storage: Storage | RowBlocks,
     y: Any,
     penalty: ElasticNet,
     fit_intercept: Any,
@@ -290,7 +300,31 @@ def make_problem(
     n = storage.shape[0]
     weight = None if sample_weight is None else as_vector("sample_weight", sample_weight, n, least=0.0)
     tasks = (LeastSquares(as_vector("y", y, n), weight, as_flag("fit_intercept", fit_intercept)),)
+    if isinstance(storage, RowBlocks):
+        return make_block_problem(storage, tasks[0], penalty, most_threads)
     return make_problems(storage, tasks, penalty, most_threads, any_scale)[0]
+
+
+def make_block_problem(blocks: RowBlocks, datafit: LeastSquares, penalty: ElasticNet, most_threads: int) -> Problem:
+    """The problem of an X in blocks of rows: extreme scales, and coefficients without a penalty, are refused."""
+    from l1fast._block_problem import BlockProblem  # here: most solves have no use for it
+
+    refuse_weightless(datafit.sample_weight)
+    if penalty.unpenalised(blocks.shape[1]).size:
+        raise ValueError(
+            "X is in blocks of rows, and some coefficient has no penalty: give lam and its weight a small value"
+        )
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        made = BlockProblem.made(blocks, datafit, penalty, most_threads)
+    refuse_scale("y", datafit.null_loss, datafit.counted)
+    refuse_scale("X", float(made.norm2.max(initial=0.0)), np.sqrt(made.norm2))
+    return made
+
+
+def refuse_weightless(weight: Vector | None) -> None:
+    """Raise if no sample counts."""
+    if weight is not None and not weight.any():
+        raise ValueError("sample_weight is 0 everywhere; at least one sample must count")
 
 
 def make_problems(
@@ -301,9 +335,8 @@ def make_problems(
     any_scale : change to other units where squares are not carried; what they do not help is refused. A caller that
     does not know of units has it all refused.
     """
-    weight, intercept = tasks[0].sample_weight, tasks[0].fit_intercept
-    if weight is not None and not weight.any():
-        raise ValueError("sample_weight is 0 everywhere; at least one sample must count")
+    intercept = tasks[0].fit_intercept
+    refuse_weightless(tasks[0].sample_weight)
 
     def read(storage: Storage, first: LeastSquares) -> tuple[Design, Moments]:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):

@@ -42,6 +42,8 @@ def choose(problem: Problem, cold: bool = True) -> tuple[Solver, str]:
     begin anywhere but on its path.
     """
     n, p = problem.shape
+    if problem.elsewhere:
+        return CD(), f"fewest reads of X, which is in blocks of rows; {n} x {p}"
     if cold and n <= FEW_SAMPLES and problem.penalty.l2 == 0.0 and Homotopy.suits(problem.penalty):
         return Homotopy(), f"fastest on nearly every problem measured with at most {FEW_SAMPLES} samples; {n} x {p}"
     measured = "every sparse" if problem.design.sparse else "nearly every dense"

@@ -21,6 +21,7 @@ from scipy import sparse
 from l1fast._design import Design, Moments, Storage, check_storage, join_notes, measure_storage, read_storage
 from l1fast._kernels import check
 from l1fast._patience import COPIES_A_TRIPLET, patiently
+from l1fast._row_blocks import RowBlocks
 from l1fast._threads import default_threads
 
 Vector = NDArray[np.float64]
@@ -38,10 +39,17 @@ def as_design(X: Any, n_threads: int = 1) -> Design:
     return _sound(storage, *check_storage(storage, n_threads))
 
 
+def as_storage_or_blocks(X: Any) -> Storage | RowBlocks:
+    """X in blocks of rows as it is, any other X taken apart."""
+    return X if isinstance(X, RowBlocks) else as_storage(X)
+
+
 def as_storage(X: Any) -> Storage:
     """Take X apart; its shape is known then, its entries are not checked yet. X as in `as_design`."""
     if isinstance(X, Design):
         return X.storage
+    if isinstance(X, RowBlocks):
+        raise TypeError("X is in blocks of rows; only solve, path, lam_max and compare take these")
     storage = _sparse_storage(X) if sparse.issparse(X) else _dense_storage(X)
     if storage.shape[0] == 0:
         raise ValueError(f"X has shape {storage.shape}: at least one row is needed")

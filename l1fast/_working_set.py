@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,7 +72,7 @@ class CD:
         slopes, and few epochs are needed (elastic net paths of 300 x 3000: a quarter of the time).
         """
         short = size > max(SHORT_COLUMNS * problem.shape[0], FEW_MEMBERS) and not problem.design.sparse
-        return size <= self.gram_limit and not (short and problem.penalty.l2 > 0.0)
+        return size <= self.gram_limit and (problem.elsewhere or not (short and problem.penalty.l2 > 0.0))
 
     def enlarge(self, working: WorkingSet, w: Vector, score: Vector, violators: int, copies: bool) -> int:
         """Let the worst violators into the working set; score is above 0 for the violators. Returns how many came.
@@ -90,7 +91,11 @@ class CD:
         chosen = worst(score, room) if violators > room else np.flatnonzero(score)
         if len(working.members) + len(chosen) > self.gram_limit >= support + len(chosen):
             working.keep_support(w)
-        if len(working.members) + len(chosen) > self.gram_limit and problem.penalty.uniform and not copies:
+        if (
+            len(working.members) + len(chosen) > self.gram_limit
+            and problem.penalty.uniform
+            and not (copies or problem.elsewhere)
+        ):
             chosen = without_twins(chosen, working.members, working.looks())
         working.add(chosen)
         return len(chosen)
@@ -159,9 +164,12 @@ class CD:
                 except OutOfTime:  # w is as it was
                     monitor.status = Status.TIME_LIMIT
                     break
-            elif w.ndim == 1 and not self.affords(problem.design):
+            elif problem.elsewhere or (w.ndim == 1 and not self.affords(problem.design)):
                 rest = FISTA().run(problem, best, max_iter - iteration, monitor)
-                note = "memory_limit leaves no room for copies of X: finished by fista"
+                note = (
+                    "memory_limit leaves no room for copies of X" if not problem.elsewhere else "the support is large"
+                )
+                note += ": finished by fista"
                 return Outcome(rest.coef, iteration + rest.n_iter, epochs + rest.n_epochs, note)
             else:
                 try:
@@ -201,7 +209,7 @@ def continuation(problem: Problem, g: Vector) -> list[Problem]:
     """
     n, p = problem.shape
     penalty = problem.penalty
-    if problem.design.sparse or p <= n or penalty.lam == 0.0 or penalty.weights is not None:
+    if problem.design.sparse or problem.elsewhere or p <= n or penalty.lam == 0.0 or penalty.weights is not None:
         return []
     largest = float(problem.pull(g).max())
     if penalty.lam >= SMALL_STRENGTH * largest:
@@ -323,6 +331,14 @@ class WorkingSet:
                 grown = np.empty((room, room))
             grown[:known, :known] = self.gram[:known, :known]
             self.gram = grown
+        if isinstance(self.problem, Elsewhere):
+            monitor.passes += 1.0
+            rows = self.problem.gram_rows(self.members, known, monitor.out_of_time)
+            if rows is None:
+                return False
+            self.gram[known:size, :size], self.gram[:known, known:size] = rows, rows[:, :known].T
+            self.known = size
+            return True
         n, capsule = self.problem.shape[0], self.problem.capsule
         monitor.passes += 1.0 if self.problem.design.sparse else size / self.problem.shape[1]
         if self.problem.design.sparse:
@@ -337,15 +353,15 @@ class WorkingSet:
         else:
             work = n * size * (size - known)
             dtype = np.float32 if work > LONG_PRODUCT and not self.exact else np.float64
-            rows = gram.panel_rows(n, size)
-            panel: NDArray[Any] = np.empty(rows * size, dtype)
+            height = gram.panel_rows(n, size)
+            panel: NDArray[Any] = np.empty(height * size, dtype)
             part: NDArray[Any] = np.empty((size - known) * size, dtype)
-            at_once = max(rows, GRAM_AT_ONCE // (size * (size - known)))
+            at_once = max(height, GRAM_AT_ONCE // (size * (size - known)))
             for first in range(0, n, at_once):
                 if monitor.out_of_time():
                     return False
                 last = min(first + at_once, n)
-                gram.extend_dense(capsule, self.members, known, self.gram, panel, part, rows, first, last)
+                gram.extend_dense(capsule, self.members, known, self.gram, panel, part, height, first, last)
             self.rounded = self.rounded or dtype == np.float32
         self.known = size
         return True
@@ -437,6 +453,24 @@ class WorkingSet:
             )
         w[members] = w_set.reshape(n_tasks, size).T
         return epochs
+
+
+@runtime_checkable
+class Elsewhere(Protocol):
+    """A problem whose X is not in memory as a whole."""
+
+    def gram_rows(self, members: NDArray[np.intp], known: int, stop: Callable[[], bool]) -> NDArray[np.float64] | None:
+        """Rows known.. of the Gram matrix of the members; None if stop() said so."""
+        ...
+
+
+def gram_rows(problem: Problem, members: NDArray[np.intp], known: int) -> NDArray[np.float64]:
+    """Rows known.. of the Gram matrix of some columns: what the rows of this problem add to it."""
+    working, size = WorkingSet(problem, exact=True), len(members)
+    working.members, working.known, working.gram = members, known, np.zeros((size, size))
+    working._place()
+    working.complete_gram(Monitor(0.0, 1.0, 0.0))
+    return np.ascontiguousarray(working.gram[known:size, :size])
 
 
 GRAM_AT_ONCE = 1_000_000_000

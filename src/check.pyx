@@ -410,10 +410,10 @@ def in_runs(object matrix):
 
 
 def pack_problem(matrix, y, sample_weight, mean, double total_weight, norm2, penalty_weight,
-                 double lam, double l2, lower, upper, int n_threads):
+                 double lam, double l2, lower, upper, int n_threads, oracle=None):
     """Join a checked matrix and float64 vectors (or None) into the Problem that kernels take; see problem.pxd.
 
-    lower, upper : both or neither None.
+    lower, upper : both or neither None. oracle : reads X in place of the matrix, which then stands in for it.
     """
     cdef const MatrixView* X = <const MatrixView*> PyCapsule_GetPointer(matrix, b"l1fast.MatrixView")
     cdef Py_ssize_t n = n_samples(X), p = n_features(X)
@@ -433,11 +433,13 @@ def pack_problem(matrix, y, sample_weight, mean, double total_weight, norm2, pen
     made.penalty.upper = vector(upper, p) if upper is not None else NULL
     made.team = TEAM
     made.n_threads = n_threads
+    made.oracle = <void*> oracle if oracle is not None else NULL
     cdef Problem* P = <Problem*> PyMem_Malloc(sizeof(Problem))
     if P == NULL:
         raise MemoryError
     P[0] = made
-    return capsule_of(P, b"l1fast.Problem", (matrix, y, sample_weight, mean, norm2, penalty_weight, lower, upper))
+    return capsule_of(P, b"l1fast.Problem", (matrix, y, sample_weight, mean, norm2, penalty_weight, lower, upper,
+                                            oracle))
 
 
 def all_finite(const double[::1] v):

@@ -92,7 +92,7 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
     cdef Certificate now
     cdef Smoothing smooth
     cdef object answer
-    if vectors.shape[0] != 6 or vectors.shape[1] != p or p == 0 or q.shape[0] != n or n == 0:
+    if vectors.shape[0] != 6 or vectors.shape[1] != p or p == 0 or (P.oracle == NULL and (q.shape[0] != n or n == 0)):
         raise ValueError("vectors must be 6 x n_features and q n_samples long, both at least 1")
     if scratch.shape[0] < sums_size(&P.X, P.n_threads):
         raise ValueError("scratch must have scratch_size entries")
@@ -103,7 +103,7 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
     job.w, job.w_old, job.g = &vectors[0, 0], &vectors[1, 0], &vectors[2, 0]
     job.g_old, job.v, job.dv = &vectors[3, 0], &vectors[4, 0], &vectors[5, 0]
     job.n_parts = min(range_parts(p, P.n_threads), MOST_PARTS)
-    residual = &q[0]
+    residual = &q[0] if n > 0 else NULL
     parts = &scratch[0] if scratch.shape[0] > 0 else NULL
     with nogil:
         loss = gradient(P, job.w, residual, job.g, parts)

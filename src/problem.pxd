@@ -50,6 +50,7 @@ cdef struct Problem:
     Penalty penalty
     const Team* team                # who shares out the passes
     int n_threads                   # how many threads at most
+    void* oracle                    # a Python callable(w, g) -> loss for an X that is elsewhere; NULL: X is here
 
 
 cdef inline const Problem* problem_of(object capsule) except NULL:
@@ -133,7 +134,14 @@ cdef struct Sweep:
     double part_total[MOST_PARTS]
 
 
-cdef inline double gradient(const Problem* P, const double* w, double* q, double* g, double* scratch) noexcept nogil:
+cdef inline double ask(const Problem* P, const double* w, double* g) except? -1.0 with gil:
+    """The loss at w from the oracle, which fills g; X is a stand-in without rows then, and q is not touched."""
+    cdef Py_ssize_t p = n_features(&P.X)
+    return (<object> P.oracle)(<double[:p]> <double*> w, <double[:p]> g) if p else 0.0
+
+
+cdef inline double gradient(const Problem* P, const double* w, double* q, double* g,
+                            double* scratch) except? -1.0 nogil:
     """Fill q (n_samples) and g (n_features), both written; return the loss.
 
     By rows: one read of X. By columns: one read, and one more of the columns with w_j != 0.
@@ -144,7 +152,7 @@ cdef inline double gradient(const Problem* P, const double* w, double* q, double
 
 
 cdef inline double smooth_gradient(const Problem* P, const Smoothing* S, const double* w, double* q, double* g,
-                                   double* scratch, double* penalty) noexcept nogil:
+                                   double* scratch, double* penalty) except? -1.0 nogil:
     """The same with g the gradient of loss + smoothed penalty, and penalty (written) the value of the latter.
 
     The sums of g begin at the slopes of the penalty: nothing is read or written once more for it.
@@ -154,6 +162,10 @@ cdef inline double smooth_gradient(const Problem* P, const Smoothing* S, const d
     cdef Py_ssize_t n = n_samples(X), p = n_features(X), i
     cdef double loss2 = 0.0
     cdef Sweep job
+    if P.oracle != NULL:
+        loss2 = 2.0 * ask(P, w, g)
+        penalty[0] = slopes(S, &P.penalty, w, g, True, p) if S != NULL else 0.0
+        return 0.5 * loss2
     job.P, job.S, job.w, job.q, job.g, job.sums, job.n_sums = P, S, w, q, g, scratch, 1
     job.total = job.penalty = 0.0
     job.b = intercept_of(P, w)

@@ -31,5 +31,6 @@ def pack_problem(
     lower: NDArray[np.float64] | None,
     upper: NDArray[np.float64] | None,
     n_threads: int,
+    oracle: object = None,
 ) -> object: ...
 def all_finite(v: NDArray[np.float64]) -> bool: ...
