@@ -52,13 +52,18 @@ class Walk:
     def __init__(
         self, problem: Problem, start: Vector, max_iter: int, monitor: Monitor, gram: Matrix | None = None
     ) -> None:
-        n, p = problem.shape
+        p = problem.shape[1]
         self.monitor, self.gram, self.given = monitor, gram, problem
         entries = problem.design.n_entries
         ordered = gram is None and max_iter >= SORTING_PAYS and entries >= SORTING_LEAST
-        ordered = ordered and monitor.affords(problem.design.storage.nbytes)
+        ordered = ordered and monitor.affords(problem.design.nbytes)
         self.problem = problem.by_length if ordered else problem
-        self.w, self.g, self.slopes, self.q = start.copy(), np.empty(p), np.empty(p), np.empty(n if gram is None else 0)
+        self.w, self.g, self.slopes, self.q = (
+            start.copy(),
+            np.empty(p),
+            np.empty(p),
+            problem.blanks()[0] if gram is None else np.empty(0),
+        )
         self.scratch = self.problem.scratch()
         self.best, self.best_gap = start.copy(), np.inf
         self.point: Point | None = None  # X read at the last point whose certificate would do
@@ -248,7 +253,12 @@ class HuberDescent:
             return bool(self.gram)
         n, p = problem.shape
         entries = problem.design.n_entries
-        return p * p <= GRAM_SHARE * entries and entries <= GRAM_STEPS * max_iter * n and monitor.affords(8 * p * p)
+        return (
+            problem.has_columns
+            and p * p <= GRAM_SHARE * entries
+            and entries <= GRAM_STEPS * max_iter * n
+            and monitor.affords(8 * p * p)
+        )
 
     def smoothing(self, walk: Walk, iteration: int) -> Smoothing:
         """The Huber penalty after so many steps; a repair of the certificate goes on where the walk ended."""
@@ -464,7 +474,7 @@ def gram_of(problem: Problem, monitor: Monitor) -> Matrix:
 def norm2_of(problem: Problem, monitor: Monitor, gram: Matrix | None = None) -> float:
     """||sqrt(s) (X - mean)||_2^2 to a relative 1e-12: from the smaller Gram matrix if that is small, else by ARPACK."""
     n, p = problem.shape
-    small = min(n, p) <= SMALL_GRAM and (p <= n or n * p <= DENSE_ENTRIES)
+    small = problem.has_columns and min(n, p) <= SMALL_GRAM and (p <= n or n * p <= DENSE_ENTRIES)
     if small and monitor.affords(8 * p * min(n, p)):
         from scipy.linalg import eigvalsh
 
@@ -477,7 +487,7 @@ def norm2_of(problem: Problem, monitor: Monitor, gram: Matrix | None = None) -> 
     from scipy.sparse.linalg import LinearOperator, eigsh
 
     homogeneous = problem.homogeneous()
-    q, g, scratch = np.empty(n), np.empty(p), problem.scratch()
+    (q, g), scratch = problem.blanks(), problem.scratch()
 
     def multiply(v: Vector) -> Vector:
         if monitor.out_of_time():
@@ -501,7 +511,7 @@ def least_norm_fit(problem: Problem, monitor: Monitor) -> Vector:
         return np.zeros(p)
     left = math.inf if monitor.time_limit is None else monitor.began + monitor.time_limit - time.perf_counter()
     work = n * p * min(n, p)
-    quick = work <= min(LAPACK_WORK, LAPACK_RATE * START_SHARE * left)
+    quick = problem.has_columns and work <= min(LAPACK_WORK, LAPACK_RATE * START_SHARE * left)
     if quick and n * p <= LAPACK_ENTRIES and monitor.affords(8 * n * p):
         monitor.passes += 1.0
         target, least = problem.datafit.root * problem.datafit.centred, max(n, p) * EPS
@@ -509,7 +519,7 @@ def least_norm_fit(problem: Problem, monitor: Monitor) -> Vector:
         return np.where(problem.norm2 == 0.0, 0.0, fitted)
     from scipy.sparse.linalg import lsmr
 
-    if monitor.affords(problem.design.storage.nbytes):
+    if monitor.affords(problem.design.nbytes):
         problem = problem.by_length
     kept = np.where(problem.norm2 == 0.0, 0.0, 1.0)
     operator, steps = problem.operator(kept), START_STEPS

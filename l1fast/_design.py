@@ -80,6 +80,11 @@ class Design:
         return int(self.storage.starts[-1])
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the stored parts."""
+        return self.storage.nbytes
+
+    @property
     def entries(self) -> Array:
         """The stored entries of X, without spare room behind them."""
         return self.storage.values if self.storage.starts is None else self.storage.values[: self.n_entries]

@@ -445,7 +445,7 @@ class System:
         if self.part is not None and kept and np.isin(counted, self.chosen, assume_unique=True).all():
             return self.part, np.searchsorted(self.chosen, counted)
         self.part = None
-        bytes_each = self.problem.design.storage.nbytes / max(1, self.problem.design.n_entries)
+        bytes_each = self.problem.design.nbytes / max(1, self.problem.design.n_entries)
         fits = self.memory is None or wanted * bytes_each <= self.memory
         if 2 * wanted > self.problem.design.n_entries or not fits:
             return self.homogeneous, counted

@@ -49,10 +49,9 @@ class Run:
     def __init__(
         self, problem: Problem, start: Vector, memory: int, max_iter: int, monitor: Monitor, any_gap: bool
     ) -> None:
-        n, p = problem.shape
         self.problem, self.memory, self.max_iter = problem, memory, max_iter
         self.monitor, self.any_gap = monitor, any_gap
-        self.q, self.g, self.scratch = np.empty(n), np.empty(p), problem.scratch()
+        (self.q, self.g), self.scratch = problem.blanks(), problem.scratch()
         self.best, self.best_gap, self.done, self.reads = start, np.inf, 0, 0
         self.w = start
         self.read()

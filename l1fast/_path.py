@@ -37,7 +37,7 @@ from l1fast._solve import (
     strength_asked,
     within_memory,
 )
-from l1fast._solvers import choose
+from l1fast._solvers import choose, refuse_unfit
 from l1fast._validation import as_count, as_flag, as_number, as_storage_or_blocks, as_thread_count, as_vector
 from l1fast._working_set import CD, WorkingSet
 
@@ -147,6 +147,7 @@ def path(
         asked = strengths_for(problem, critical_strength(problem), n_lams, lam_min_ratio)
     check_ridge(ridge, asked)
     algorithm, reason = wanted or choose(problem, cold=False)
+    refuse_unfit(algorithm, problem)
     algorithm = within_memory(algorithm, memory)
     walk = Walk(problem, algorithm, algorithm.default_max_iter if most is None else most, tol, began, limit)
     if isinstance(algorithm, CD) and compressible(problem, algorithm, len(asked)):

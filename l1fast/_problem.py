@@ -175,6 +175,16 @@ class Problem:
         return self._with(design=design, datafit=datafit)
 
     @property
+    def has_columns(self) -> bool:
+        """Whether the entries of a column are to be had."""
+        return True
+
+    @property
+    def near(self) -> bool:
+        """Whether numbers for each row come with a pass at no cost."""
+        return True
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(n_samples, n_features)."""
         return self.design.shape

@@ -50,11 +50,10 @@ class Loop:
     """
 
     def __init__(self, problem: Problem, start: Vector, step: Step, monitor: Monitor, any_gap: bool = False) -> None:
-        n, p = problem.shape
         self.problem, self.monitor, self.adapt = problem, monitor, step == "backtracking"
-        self.vectors, self.q, self.scratch = np.empty((6, p)), np.empty(n), problem.scratch()
+        self.vectors, self.q, self.scratch = np.empty((6, len(start))), problem.blanks()[0], problem.scratch()
         self.vectors[0] = start
-        self.bound = float(problem.norm2.sum())
+        self.bound = float(problem.norm2.sum()) if problem.has_columns else np.inf  # else norm2 is an estimate
         steps = 2 if self.adapt else POWER_STEPS
         estimate = spectral_norm2(problem, self.vectors, self.q, self.scratch, steps)
         self.lipschitz = min(estimate, self.bound)
@@ -85,7 +84,7 @@ class Loop:
         True, to stop, when the time is up before it is made.
         """
         problem = self.problem
-        if self.sorted or not self.monitor.affords(problem.design.storage.nbytes):
+        if self.sorted or not self.monitor.affords(problem.design.nbytes):
             return False
         self.sorted = True
         try:

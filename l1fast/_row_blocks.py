@@ -1,13 +1,13 @@
 """RowBlocks: X as blocks of rows that are loaded one after the other, and sums over them.
 
-Sums are taken along a binary tree over the numbers of the blocks: they do not depend on who did which part.
+Sums are taken along a binary tree over the numbers of the blocks: they do not depend on who did which part, or when.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,36 +27,40 @@ class Rows(NamedTuple):
 
 
 Job = Callable[..., Sums]
-"""job(rows, *arguments): what one block adds to the sums, a tuple of numbers and arrays."""
+"""job(rows, *arguments): what one block adds to the sums, a tuple of numbers and arrays; a function of a module."""
 
 
 @dataclass(frozen=True, eq=False)
 class RowBlocks:
-    """X (n_samples x n_features) as blocks of rows.
+    """X (n_samples x n_features) as blocks of rows that are loaded one after the other, in this process.
 
     Attributes
     ----------
     load : callable
-        load(k) gives block k: an array, or a sparse matrix. It may be called often, and must give the same each time.
+        load(k) gives block k: an array, a sparse matrix, a `Design` (which is not checked again) or a linear operator.
+        It is called for every pass, and must give the same each time.
     starts : ndarray of int64, shape (n_blocks + 1,)
         The first row of each block, and the number of all rows.
     n_features : int
     sparse : bool
         Whether blocks are sparse matrices.
-    n_entries : int
-        Stored entries of all blocks, as far as they are known.
     source : str
         What the blocks are, for people.
+    n_bytes : int
+        Bytes of all blocks, as far as they are known.
+    has_columns : bool
+        Whether the entries of a column are to be had: not those of a linear operator.
     """
 
     load: Callable[[int], Any]
     starts: NDArray[np.int64]
     n_features: int
     sparse: bool
-    n_entries: int
     source: str = "memory"
-    by_rows: bool = field(default=True, init=False)
-    even: bool = field(default=True, init=False)
+    n_bytes: int = 0
+    has_columns: bool = True
+    near: ClassVar[bool] = True
+    """Whether numbers for each row come back from a pass at no cost."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -69,13 +73,13 @@ class RowBlocks:
         return len(self.starts) - 1
 
     @property
-    def conversion(self) -> str:
-        """What was done to X on the way in."""
-        return f"X read in {self.n_blocks} blocks of rows from {self.source}"
+    def recoveries(self) -> int:
+        """How many blocks were loaded anew because whoever held them was lost."""
+        return 0
 
-    def share(self, chosen: NDArray[np.intp]) -> float:
-        """A read of some columns reads all of every block."""
-        return 1.0
+    def name(self, k: int) -> str:
+        """What errors call block k."""
+        return f"block {k} of {self.source}"
 
     def reduce(
         self,
@@ -84,7 +88,7 @@ class RowBlocks:
         y: Vector,
         sample_weight: Vector | None,
         stop: Callable[[], bool] = lambda: False,
-        by_row: Vector | None = None,
+        by_row: NDArray[Any] | None = None,
     ) -> Sums | None:
         """The sum of job(rows, *arguments) over all blocks; None if stop() said so between two of them.
 
@@ -101,8 +105,8 @@ class RowBlocks:
                 if k and stop():
                     return
                 weight = None if sample_weight is None else sample_weight[first:last]
-                name, shape = f"block {k} of {self.source}", (last - first, self.n_features)
-                made = job(Rows(self.load(k), y[first:last], weight, shape, name), *arguments)
+                shape = (last - first, self.n_features)
+                made = job(Rows(self.load(k), y[first:last], weight, shape, self.name(k)), *arguments)
                 if by_row is not None:
                     by_row[first:last] = made[-1]
                     made = made[:-1]
@@ -114,8 +118,8 @@ class RowBlocks:
 def tree_sum(parts: Iterable[Sums], count: int) -> Sums | None:
     """The sum of so many tuples, added up along a binary tree over their places; None if fewer came.
 
-    Place k is added to its neighbour as soon as both halves of a branch are there: log2(count) sums are held. Arrays
-    are added up in place. An empty tuple counts as nothing.
+    A sum is added to its neighbour as soon as both halves of a branch are there: log2(count) sums are held. Arrays are
+    added up in place. An empty tuple counts as nothing.
     """
     held: list[tuple[int, Sums]] = []
     seen = 0

@@ -26,7 +26,7 @@ from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
 from l1fast._result import Callback, History, Result, Status, announce
 from l1fast._row_blocks import RowBlocks
-from l1fast._solvers import choose, named
+from l1fast._solvers import choose, named, refuse_unfit
 from l1fast._threads import worthwhile
 from l1fast._units import FAINT, PLAIN, Units, carried, faint_column, may_change, rescaled, shifted
 from l1fast._validation import (
@@ -180,6 +180,7 @@ def solve(
         storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads), any_scale=True
     )
     algorithm, reason = wanted or choose(problem, cold=start is None)
+    refuse_unfit(algorithm, problem)
     algorithm = within_memory(algorithm, memory)
 
     if problem.trivial:
@@ -310,9 +311,10 @@ def make_block_problem(blocks: RowBlocks, datafit: LeastSquares, penalty: Elasti
     from l1fast._block_problem import BlockProblem  # here: most solves have no use for it
 
     refuse_weightless(datafit.sample_weight)
-    if penalty.unpenalised(blocks.shape[1]).size:
+    if penalty.unpenalised(blocks.shape[1]).size and not blocks.has_columns:
         raise ValueError(
-            "X is in blocks of rows, and some coefficient has no penalty: give lam and its weight a small value"
+            "X is a linear operator, and some coefficients have no penalty: that needs their columns; give lam and their "
+            "penalty_weights values above 0"
         )
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         made = BlockProblem.made(blocks, datafit, penalty, most_threads)

@@ -42,12 +42,25 @@ def choose(problem: Problem, cold: bool = True) -> tuple[Solver, str]:
     begin anywhere but on its path.
     """
     n, p = problem.shape
+    if not problem.has_columns:
+        return FISTA(), f"X is a linear operator, which cd and the homotopy cannot read by columns; {n} x {p}"
     if problem.elsewhere:
         return CD(), f"fewest reads of X, which is in blocks of rows; {n} x {p}"
     if cold and n <= FEW_SAMPLES and problem.penalty.l2 == 0.0 and Homotopy.suits(problem.penalty):
         return Homotopy(), f"fastest on nearly every problem measured with at most {FEW_SAMPLES} samples; {n} x {p}"
     measured = "every sparse" if problem.design.sparse else "nearly every dense"
     return CD(), f"fastest on {measured} problem measured; {n} x {p}"
+
+
+def refuse_unfit(solver: Solver, problem: Problem) -> None:
+    """Raise if a solver needs more of X than a problem in blocks of rows, or of a linear operator, has to give."""
+    if problem.elsewhere and isinstance(solver, Homotopy | IRLS):
+        cure = "'cd'" if problem.has_columns else "'fista'"
+        raise ValueError(f"{solver.name} needs X in memory, which is in blocks of rows; ask for solver={cure}")
+    if not problem.near and isinstance(solver, Subgradient):
+        raise ValueError("subgradient needs the residual at every step, which is far away; ask for solver='fista'")
+    if not problem.has_columns and isinstance(solver, CD):
+        raise ValueError("cd needs the columns of X, which a linear operator does not have; ask for solver='fista'")
 
 
 FEW_SAMPLES = 150

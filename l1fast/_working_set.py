@@ -62,8 +62,8 @@ class CD:
         """Whether a large working set may have the copies of X that it needs."""
         if self.memory_limit is None:
             return True
-        whole = design.storage.nbytes if design.by_rows else 0
-        return whole + (design.storage.nbytes if design.sparse else 0) <= self.memory_limit
+        whole = design.nbytes if design.by_rows else 0
+        return whole + (design.nbytes if design.sparse else 0) <= self.memory_limit
 
     def by_gram(self, problem: Problem, size: int) -> bool:
         """Whether a working set of that size is solved through its Gram matrix, not on the columns.

@@ -410,10 +410,11 @@ def in_runs(object matrix):
 
 
 def pack_problem(matrix, y, sample_weight, mean, double total_weight, norm2, penalty_weight,
-                 double lam, double l2, lower, upper, int n_threads, oracle=None):
+                 double lam, double l2, lower, upper, int n_threads, oracle=None, Py_ssize_t oracle_rows=0):
     """Join a checked matrix and float64 vectors (or None) into the Problem that kernels take; see problem.pxd.
 
-    lower, upper : both or neither None. oracle : reads X in place of the matrix, which then stands in for it.
+    lower, upper : both or neither None. oracle : reads X in place of the matrix, which then stands in
+    for it, and fills oracle_rows numbers of q.
     """
     cdef const MatrixView* X = <const MatrixView*> PyCapsule_GetPointer(matrix, b"l1fast.MatrixView")
     cdef Py_ssize_t n = n_samples(X), p = n_features(X)
@@ -434,6 +435,7 @@ def pack_problem(matrix, y, sample_weight, mean, double total_weight, norm2, pen
     made.team = TEAM
     made.n_threads = n_threads
     made.oracle = <void*> oracle if oracle is not None else NULL
+    made.oracle_rows = oracle_rows
     cdef Problem* P = <Problem*> PyMem_Malloc(sizeof(Problem))
     if P == NULL:
         raise MemoryError

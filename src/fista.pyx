@@ -17,10 +17,10 @@ from cpython.pycapsule cimport PyCapsule_CheckExact
 from libc.math cimport sqrt
 
 from certificate cimport Certificate, certify
-from matrix cimport n_features, n_samples
+from matrix cimport n_features
 from passes cimport MOST_PARTS, sums_size
 from penalty cimport Penalty
-from problem cimport Problem, gradient, problem_of
+from problem cimport Problem, gradient, problem_of, residual_size
 from smoothing cimport Smoothing, at_point, c_slope_rise, c_slope_step, smoothing_of
 from team cimport Part, range_begin, range_parts, run
 
@@ -81,7 +81,7 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
     iterations : int
     """
     cdef const Problem* P = problem_of(capsule)
-    cdef Py_ssize_t n = n_samples(&P.X), p = n_features(&P.X), j
+    cdef Py_ssize_t n = residual_size(P), p = n_features(&P.X), j
     cdef Steps job
     cdef double* residual
     cdef double* parts
@@ -92,7 +92,7 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
     cdef Certificate now
     cdef Smoothing smooth
     cdef object answer
-    if vectors.shape[0] != 6 or vectors.shape[1] != p or p == 0 or (P.oracle == NULL and (q.shape[0] != n or n == 0)):
+    if vectors.shape[0] != 6 or vectors.shape[1] != p or p == 0 or q.shape[0] != n or (n == 0 and P.oracle == NULL):
         raise ValueError("vectors must be 6 x n_features and q n_samples long, both at least 1")
     if scratch.shape[0] < sums_size(&P.X, P.n_threads):
         raise ValueError("scratch must have scratch_size entries")

@@ -9,7 +9,8 @@ from libc.stdint cimport int32_t, int64_t
 from certificate cimport Certificate, certify as certify_point
 from matrix cimport MatrixView, n_features, n_samples, part_begin, slice_size, slice_start
 from passes cimport axpys, clear, dots, stored_entries, sum_parts, sums_size
-from problem cimport Problem, descend as step_down, gradient as sweep, problem_of, smooth_gradient as smooth_sweep
+from problem cimport (Problem, descend as step_down, gradient as sweep, problem_of, residual_size,
+                      smooth_gradient as smooth_sweep)
 from smoothing cimport Smoothing, slopes as penalty_slopes, smoothing_of
 from team cimport Team, range_begin, range_parts, run, team_of
 
@@ -88,7 +89,7 @@ def gradient(object capsule, const double[::1] w, double[::1] q, double[::1] g, 
     scratch : scratch_size of the problem's matrix and threads, written.
     """
     cdef const Problem* P = problem_of(capsule)
-    cdef Py_ssize_t n = n_samples(&P.X), p = n_features(&P.X)
+    cdef Py_ssize_t n = residual_size(P), p = n_features(&P.X)
     cdef double loss
     expect(w.shape[0], p, "w")
     expect(q.shape[0], n, "q")
@@ -106,7 +107,7 @@ def smooth_gradient(object capsule, int kind, double width, const double[::1] ga
     gamma : p, read, or empty.
     """
     cdef const Problem* P = problem_of(capsule)
-    cdef Py_ssize_t n = n_samples(&P.X), p = n_features(&P.X)
+    cdef Py_ssize_t n = residual_size(P), p = n_features(&P.X)
     cdef Smoothing S = smoothing_of(kind, width, gamma, p)
     cdef double loss, penalty
     expect(w.shape[0], p, "w")
@@ -139,7 +140,7 @@ def descend(object capsule, int kind, const double[::1] widths, const double[::1
     w (p), g (p) : read and written; q (n), scratch (scratch_size) : written. Returns (loss, smoothed penalty) at the end.
     """
     cdef const Problem* P = problem_of(capsule)
-    cdef Py_ssize_t n = n_samples(&P.X), p = n_features(&P.X), count = steps.shape[0], k
+    cdef Py_ssize_t n = residual_size(P), p = n_features(&P.X), count = steps.shape[0], k
     cdef Smoothing S = smoothing_of(kind, 1.0, gamma, p)
     cdef bint keep = kept.shape[0] > 0
     cdef double loss = 0.0, penalty = 0.0

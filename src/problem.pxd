@@ -50,7 +50,8 @@ cdef struct Problem:
     Penalty penalty
     const Team* team                # who shares out the passes
     int n_threads                   # how many threads at most
-    void* oracle                    # a Python callable(w, g) -> loss for an X that is elsewhere; NULL: X is here
+    void* oracle                    # a Python callable(w, g, q) -> loss for an X that is elsewhere; NULL: X is here
+    Py_ssize_t oracle_rows          # how many numbers of q it fills
 
 
 cdef inline const Problem* problem_of(object capsule) except NULL:
@@ -134,10 +135,15 @@ cdef struct Sweep:
     double part_total[MOST_PARTS]
 
 
-cdef inline double ask(const Problem* P, const double* w, double* g) except? -1.0 with gil:
-    """The loss at w from the oracle, which fills g; X is a stand-in without rows then, and q is not touched."""
-    cdef Py_ssize_t p = n_features(&P.X)
-    return (<object> P.oracle)(<double[:p]> <double*> w, <double[:p]> g) if p else 0.0
+cdef inline Py_ssize_t residual_size(const Problem* P) noexcept nogil:
+    """Length of q."""
+    return n_samples(&P.X) if P.oracle == NULL else P.oracle_rows
+
+
+cdef inline double ask(const Problem* P, const double* w, double* q, double* g) except? -1.0 with gil:
+    """The loss at w from the oracle, which fills g and q; X is a stand-in without rows then."""
+    cdef Py_ssize_t n = P.oracle_rows, p = n_features(&P.X)
+    return (<object> P.oracle)(<double[:p]> <double*> w, <double[:p]> g, <double[:n]> q if n else None) if p else 0.0
 
 
 cdef inline double gradient(const Problem* P, const double* w, double* q, double* g,
@@ -163,7 +169,7 @@ cdef inline double smooth_gradient(const Problem* P, const Smoothing* S, const d
     cdef double loss2 = 0.0
     cdef Sweep job
     if P.oracle != NULL:
-        loss2 = 2.0 * ask(P, w, g)
+        loss2 = 2.0 * ask(P, w, q, g)
         penalty[0] = slopes(S, &P.penalty, w, g, True, p) if S != NULL else 0.0
         return 0.5 * loss2
     job.P, job.S, job.w, job.q, job.g, job.sums, job.n_sums = P, S, w, q, g, scratch, 1

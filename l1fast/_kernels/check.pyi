@@ -32,5 +32,6 @@ def pack_problem(
     upper: NDArray[np.float64] | None,
     n_threads: int,
     oracle: object = None,
+    oracle_rows: int = 0,
 ) -> object: ...
 def all_finite(v: NDArray[np.float64]) -> bool: ...
