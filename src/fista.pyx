@@ -170,7 +170,7 @@ def iterate(object capsule, double[:, ::1] vectors, double[::1] q, double[::1] s
 
 
 cdef const Problem* same_size(const Problem* P, Py_ssize_t n, Py_ssize_t p, Py_ssize_t scratch) except NULL:
-    if n_samples(&P.X) != n or n_features(&P.X) != p or sums_size(&P.X, P.n_threads) > scratch:
+    if residual_size(P) != n or n_features(&P.X) != p or sums_size(&P.X, P.n_threads) > scratch:
         raise ValueError("the problem to go on with has another shape")
     return P
 
