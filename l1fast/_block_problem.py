@@ -71,8 +71,8 @@ def statistics(rows: Rows, n_threads: int) -> Sums:
     """
     v = rows.y if rows.sample_weight is None else rows.sample_weight * rows.y
     if is_operator(rows.X):
-        s = np.ones(len(v)) if rows.sample_weight is None else rows.sample_weight
-        return sampled_squares(rows, np.sqrt(s)), transposed(rows, v), transposed(rows, s), len(v) * rows.shape[1]
+        s = weights_of(rows)
+        return sampled_squares(rows), transposed(rows, v), transposed(rows, s), len(v) * rows.shape[1]
     with naming(rows):
         agreed(rows)
         if isinstance(rows.X, Design):
@@ -83,9 +83,14 @@ def statistics(rows: Rows, n_threads: int) -> Sums:
     return moments.square, moments.product, moments.total, design.n_entries
 
 
-def sampled_squares(rows: Rows, root: Vector, mean: Vector | None = None) -> Vector:
+def weights_of(rows: Rows) -> Vector:
+    """s."""
+    return np.ones(rows.shape[0]) if rows.sample_weight is None else rows.sample_weight
+
+
+def sampled_squares(rows: Rows, mean: Vector | None = None) -> Vector:
     """About sum_i s_i (x_ij - m_j)^2: the mean of (X'(sqrt(s) z) - m sum(sqrt(s) z))^2 over signs z made by chance."""
-    made = np.zeros(rows.shape[1])
+    made, root = np.zeros(rows.shape[1]), np.sqrt(weights_of(rows))
     for signs in np.random.default_rng(PROBES).choice([-1.0, 1.0], (PROBES, len(root))):
         z = root * signs
         made += (transposed(rows, z) - (0.0 if mean is None else mean * float(z.sum()))) ** 2
@@ -120,11 +125,9 @@ def finite(values: Vector, what: str) -> Vector:
 def spreads(rows: Rows, mean: Vector, n_threads: int) -> Sums:
     """sum_i s_i (x_ij - mean_j)^2."""
     if is_operator(rows.X):
-        return (
-            sampled_squares(rows, np.ones(len(rows.y)) if rows.sample_weight is None else rows.sample_weight, mean),
-        )
+        return (sampled_squares(rows, mean),)
     design, p = read_block(rows), len(mean)
-    total = float(rows.shape[0] if rows.sample_weight is None else rows.sample_weight.sum())
+    total = float(weights_of(rows).sum())
     norm2, scratch = np.empty(p), np.empty(2 * (p + gradient.scratch_size(design.view, n_threads)))
     gradient.column_norms2(design.view, rows.sample_weight, mean, total, norm2, scratch, n_threads)
     return (norm2,)

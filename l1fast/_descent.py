@@ -58,12 +58,8 @@ class Walk:
         ordered = gram is None and max_iter >= SORTING_PAYS and entries >= SORTING_LEAST
         ordered = ordered and monitor.affords(problem.design.nbytes)
         self.problem = problem.by_length if ordered else problem
-        self.w, self.g, self.slopes, self.q = (
-            start.copy(),
-            np.empty(p),
-            np.empty(p),
-            problem.blanks()[0] if gram is None else np.empty(0),
-        )
+        self.w, self.g, self.slopes = start.copy(), np.empty(p), np.empty(p)
+        self.q = problem.blanks()[0] if gram is None else np.empty(0)
         self.scratch = self.problem.scratch()
         self.best, self.best_gap = start.copy(), np.inf
         self.point: Point | None = None  # X read at the last point whose certificate would do

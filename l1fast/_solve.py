@@ -313,7 +313,7 @@ def make_block_problem(blocks: RowBlocks, datafit: LeastSquares, penalty: Elasti
     refuse_weightless(datafit.sample_weight)
     if penalty.unpenalised(blocks.shape[1]).size and not blocks.has_columns:
         raise ValueError(
-            "X is a linear operator, and some coefficients have no penalty: that needs their columns; give lam and their "
+            "X is a linear operator, and some coefficients have no penalty, which needs their columns; give lam and "
             "penalty_weights values above 0"
         )
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
