@@ -305,8 +305,14 @@ class Walk:
         if here.gap <= target:
             return start
         share = (lam - problem.penalty.lam) / (before - lam)
-        w, q, g = (new + share * (new - then) for new, then in zip(last[:3], old[:3], strict=True))
-        loss = 0.5 * problem.datafit.inner(q, q)
+        d = last.w - old.w
+        w, g = last.w + share * d, last.g + share * (last.g - old.g)
+        if problem.near:
+            q = last.q + share * (last.q - old.q)
+            loss = 0.5 * problem.datafit.inner(q, q)
+        else:  # the loss is a parabola along d
+            q = last.q[:0]
+            loss = last.loss + share * float(last.g @ d) + 0.5 * share * share * float((last.g - old.g) @ d)
         if not problem.certify(w, g, loss).objective < here.objective:
             return start
         self.carry.ahead = Point(w, q, g, loss)

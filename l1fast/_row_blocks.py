@@ -115,24 +115,27 @@ class RowBlocks:
         return tree_sum(parts(), self.n_blocks)
 
 
-def tree_sum(parts: Iterable[Sums], count: int) -> Sums | None:
+def tree_sum(parts: Iterable[Any], count: int, plus: Callable[[Any, Any], Any] | None = None) -> Any | None:
     """The sum of so many tuples, added up along a binary tree over their places; None if fewer came.
 
     A sum is added to its neighbour as soon as both halves of a branch are there: log2(count) sums are held. Arrays are
     added up in place. An empty tuple counts as nothing.
+
+    plus : what adds two of them, `add` by default; one that only notes what is to be added gets the tree itself.
     """
-    held: list[tuple[int, Sums]] = []
+    plus = plus or add
+    held: list[tuple[int, Any]] = []
     seen = 0
     for part in parts:
         level, seen = 0, seen + 1
         while held and held[-1][0] == level:
-            part, level = add(held.pop()[1], part), level + 1
+            part, level = plus(held.pop()[1], part), level + 1
         held.append((level, part))
     if seen < count or not held:
         return None
     total = held.pop()[1]
     while held:
-        total = add(held.pop()[1], total)
+        total = plus(held.pop()[1], total)
     return total
 
 

@@ -512,10 +512,12 @@ def run_certified(
             outcome, monitor.status = Outcome(w, 0, 0), Status.TIME_LIMIT
         conversion, epochs = conversion or outcome.conversion, epochs + outcome.n_epochs
         monitor.offset += outcome.n_iter
-        monitor.passes += outcome.point is None
         more = outcome.iterates
         iterates = more if iterates is None or more is None else np.vstack([iterates, more[1:]])
         point, coef = outcome.point, problem.snapped(outcome.coef)
+        if not problem.near and (carry is None or problem.penalty.unpenalised(len(coef)).size):
+            point = None  # the dual point needs q, which was left where it was made
+        monitor.passes += point is None
         if point is None or coef is not outcome.coef:
             point = problem.at(coef)
         if carry is not None:

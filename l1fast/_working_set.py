@@ -111,7 +111,7 @@ class CD:
         guessed = carry.ahead is not None and np.array_equal(carry.ahead.w, w)
         read = carry.ahead if guessed else carry.point
         if read is not None and np.array_equal(read.w, w):
-            q[:], g[:] = read.q, read.g
+            q[:], g[:] = read.q[: len(q)], read.g
         else:
             read = None
         working = carry.working = carry.working or WorkingSet(problem)
