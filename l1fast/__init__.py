@@ -100,6 +100,10 @@ ESTIMATORS = (
 """Names of `l1fast.estimators` that are also reached as l1fast.NAME; they need scikit-learn, imported at first use."""
 
 
+BLOCKS = {"DaskBlocks": "_dask", "from_dask": "_dask"}
+"""Names for X in blocks of rows, and the module of each; it is imported at first use, with what it needs."""
+
+
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         from importlib.metadata import version
@@ -109,8 +113,12 @@ def __getattr__(name: str) -> Any:
         from l1fast import estimators
 
         return getattr(estimators, name)
+    if name in BLOCKS:
+        from importlib import import_module
+
+        return getattr(import_module(f"l1fast.{BLOCKS[name]}"), name)
     raise AttributeError(f"module 'l1fast' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *ESTIMATORS})
+    return sorted({*globals(), *ESTIMATORS, *BLOCKS})

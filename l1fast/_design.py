@@ -220,7 +220,7 @@ class Design:
         return (sparse.csr_array if self.by_rows else sparse.csc_array)(parts, shape=self.shape)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return checked, (self.storage,)
+        return restored, (self.storage,)
 
 
 MOST_LENGTHS = 65535
@@ -244,6 +244,14 @@ def checked(storage: Storage) -> Design:
     if view is None:
         raise ValueError(f"the storage is malformed: {fault} at {where}")
     return Design(storage, view)
+
+
+def restored(storage: Storage) -> Design:
+    """A design that was pickled: what came through a network may lie at any address, and is copied then."""
+    parts = (storage.values, storage.indices, storage.starts)
+    values, indices, starts = (None if part is None else np.require(part, requirements="A") for part in parts)
+    assert values is not None
+    return checked(replace(storage, values=values, indices=indices, starts=starts))
 
 
 def check_storage(storage: Storage, n_threads: int = 1) -> tuple[object | None, str, int]:

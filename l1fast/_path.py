@@ -23,6 +23,7 @@ from l1fast import _blas
 from l1fast._design import join_notes
 from l1fast._monitor import EPS, Carry, Monitor, Outcome, Solver
 from l1fast._problem import Certificate, Point, Problem
+from l1fast._reading import as_storage_or_blocks, threads_for
 from l1fast._result import PathCallback, PathResult, PathState, Status, announce
 from l1fast._solve import (
     CURES,
@@ -38,7 +39,7 @@ from l1fast._solve import (
     within_memory,
 )
 from l1fast._solvers import choose, refuse_unfit
-from l1fast._validation import as_count, as_flag, as_number, as_storage_or_blocks, as_thread_count, as_vector
+from l1fast._validation import as_count, as_flag, as_number, as_vector
 from l1fast._working_set import CD, WorkingSet
 
 Vector = NDArray[np.float64]
@@ -141,7 +142,7 @@ def path(
     smallest = None if asked is None else float(asked[-1])
     penalty = read_penalty(smallest, 0.0, penalty_weights, bounds, as_flag("positive", positive), storage.shape[1])
     problem = make_problem(
-        storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads), any_scale=True
+        storage, y, penalty, fit_intercept, sample_weight, threads_for(storage, n_threads), any_scale=True
     )
     if asked is None:
         asked = strengths_for(problem, critical_strength(problem), n_lams, lam_min_ratio)

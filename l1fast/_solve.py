@@ -24,6 +24,7 @@ from l1fast._monitor import Carry, Monitor, Outcome, OwnStart, Solver
 from l1fast._patience import OutOfTime, patiently, until
 from l1fast._penalties import ElasticNet
 from l1fast._problem import Certificate, Point, Problem
+from l1fast._reading import as_storage_or_blocks, threads_for
 from l1fast._result import Callback, History, Result, Status, announce
 from l1fast._row_blocks import RowBlocks
 from l1fast._solvers import choose, named, refuse_unfit
@@ -34,8 +35,6 @@ from l1fast._validation import (
     as_count,
     as_flag,
     as_number,
-    as_storage_or_blocks,
-    as_thread_count,
     as_vector,
     measured,
 )
@@ -177,7 +176,7 @@ def solve(
     n_features = storage.shape[1]
     penalty = read_penalty(*strengths, penalty_weights, bounds, positive, n_features)
     problem = make_problem(
-        storage, y, penalty, fit_intercept, sample_weight, as_thread_count(n_threads), any_scale=True
+        storage, y, penalty, fit_intercept, sample_weight, threads_for(storage, n_threads), any_scale=True
     )
     algorithm, reason = wanted or choose(problem, cold=start is None)
     refuse_unfit(algorithm, problem)
@@ -259,7 +258,7 @@ def lam_max(
     """
     storage = as_storage_or_blocks(X)
     penalty = read_penalty(None, 0.0, penalty_weights, bounds, as_flag("positive", positive), storage.shape[1])
-    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, as_thread_count(None), any_scale=True)
+    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, threads_for(storage, None), any_scale=True)
     found = critical_strength(problem)
     return strength_asked(problem, found, found)
 

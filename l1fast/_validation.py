@@ -39,26 +39,6 @@ def as_design(X: Any, n_threads: int = 1) -> Design:
     return _sound(storage, *check_storage(storage, n_threads))
 
 
-def as_storage_or_blocks(X: Any) -> Storage | RowBlocks:
-    """X in blocks of rows as it is, a linear operator as one block, any other X taken apart."""
-    if isinstance(X, RowBlocks):
-        return X
-    if hasattr(X, "matvec") and hasattr(X, "rmatvec"):
-        return _operator_block(X)
-    return as_storage(X)
-
-
-def _operator_block(X: Any) -> RowBlocks:
-    """A linear operator as scipy.sparse.linalg has them, as one block of rows."""
-    if len(X.shape) != 2 or X.shape[0] == 0:
-        raise ValueError(f"X has shape {X.shape}; a linear operator must have two dimensions and at least one row")
-    if np.dtype(X.dtype).kind == "c":
-        raise TypeError(f"X is a linear operator of dtype {X.dtype}; it must be real")
-    n, p = int(X.shape[0]), int(X.shape[1])
-    starts = np.array([0, n], dtype=np.int64)
-    return RowBlocks(lambda k: X, starts, p, False, f"a {type(X).__name__}", has_columns=False)
-
-
 def as_storage(X: Any) -> Storage:
     """Take X apart; its shape is known then, its entries are not checked yet. X as in `as_design`."""
     if isinstance(X, Design):
