@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from l1fast._checkpoint import Statistics
 from l1fast._datafits import ROUNDING, LeastSquares
 from l1fast._design import Design, Moments, checked, read_storage
 from l1fast._kernels import check, gradient
@@ -255,8 +256,18 @@ class BlockProblem(Problem):
     elsewhere: ClassVar[bool] = True
 
     @classmethod
-    def made(cls, blocks: RowBlocks, datafit: LeastSquares, penalty: ElasticNet, n_threads: int) -> BlockProblem:
-        """Pass 0: the statistics; one more read where centred squares would cancel."""
+    def made(
+        cls,
+        blocks: RowBlocks,
+        datafit: LeastSquares,
+        penalty: ElasticNet,
+        n_threads: int,
+        known: Statistics | None = None,
+    ) -> BlockProblem:
+        """Pass 0: the statistics, unless they are known; one more read where centred squares would cancel."""
+        if known is not None:
+            of_known: Any = BlockDesign(blocks, known.n_entries)
+            return cls(of_known, datafit, penalty, known.mean, known.norm2, n_threads, None, known.product)._with()
         found = blocks.reduce(statistics, (n_threads,), datafit.centred, datafit.sample_weight)
         assert found is not None
         moments = Moments(*found[:3])

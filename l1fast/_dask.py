@@ -91,7 +91,7 @@ def load(token: str, k: int, name: str, read: Callable[[Any], Any], source: Any)
         made = read(source)
         if is_operator(made):
             return Block(made, (int(made.shape[0]), int(made.shape[1])), name)
-        shape = getattr(made, "shape", None) or (len(made),)
+        shape: tuple[int, ...] = getattr(made, "shape", None) or (len(made),)
         if shape[0] == 0:
             return Block(None, (0, int(shape[1]) if len(shape) == 2 else UNKNOWN), name)
         design = as_design(made)
@@ -144,7 +144,7 @@ def one_block(job: Job, block: Block, of_rows: tuple[Vector, Vector | None] | No
 
 def usable(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """The same with arrays that kernels take: those that came from another worker are read-only, at any address."""
-    return tuple(np.require(one, requirements="AW") if isinstance(one, np.ndarray) else one for one in values)
+    return tuple(np.require(one, requirements=["A", "W"]) if isinstance(one, np.ndarray) else one for one in values)
 
 
 def plus(a: Sums, b: Sums) -> Sums:
@@ -282,7 +282,7 @@ class DaskBlocks(RowBlocks):
             graph[key] = (plus, a, b)
             return key
 
-        root = tree_sum(map(leaf, range(self.n_blocks)), self.n_blocks, branch)
+        root: Any = tree_sum(map(leaf, range(self.n_blocks)), self.n_blocks, branch)
         futures = self._submit(graph, [root, *rows.values()])
         if not self._wait(futures, stop):
             return None
@@ -350,7 +350,7 @@ class DaskBlocks(RowBlocks):
             self._gone()
         try:
             made: list[Any] = self.client.get(graph, list(keys), sync=False)
-        except distributed.client.CancelledError as error:  # of a block
+        except distributed.CancelledError as error:  # of a block
             self._cancelled(error)
         return made
 
@@ -380,7 +380,7 @@ class DaskBlocks(RowBlocks):
         """The results."""
         try:
             found: list[Any] = self.client.gather(list(futures))
-        except distributed.client.CancelledError as error:
+        except distributed.CancelledError as error:
             self._cancelled(error)
         return found
 

@@ -122,11 +122,13 @@ class Carry:
 
     Filled by the solvers that have a use for it; it holds for one X, y and weights, whatever the strengths. `ahead` is
     no reading: it is where the last two readings, which are affine in w, lead.
+    `keep` is called with w and the working set after every outer step.
     """
 
     point: Point | None = None
     ahead: Point | None = None
     working: Any = None  # a WorkingSet; it stands above this module
+    keep: Callable[[Vector, Any], None] | None = None
 
 
 class Solver(Protocol):

@@ -26,7 +26,7 @@ def as_storage_or_blocks(X: Any) -> Storage | RowBlocks:
 
 
 def is_of_dask(X: Any) -> bool:
-    """Whether X is a collection of Dask, or a list that begins with a delayed block or a future; Dask stays unloaded."""
+    """Whether X is a collection of Dask, or a list that begins with a delayed block or a future; it is not loaded."""
     dask = sys.modules.get("dask")
     if dask is None:
         return False

@@ -167,6 +167,8 @@ class Result:
         Time, objective, gap and passes at every check, when asked for.
     iterates : ndarray of float64, shape (n_iter + 1, n_features), or None
         Every iterate, the start first, when the solver's settings asked for them.
+    recoveries : int
+        How many blocks of an X that lies with workers were loaded anew because a worker died; else 0.
     """
 
     coef: NDArray[np.float64]
@@ -187,6 +189,7 @@ class Result:
     conversion: str = ""
     history: History | None = None
     iterates: NDArray[np.float64] | None = field(default=None, repr=False)
+    recoveries: int = 0
 
     _shapes: ClassVar[dict[str, tuple[str, ...]]] = {
         "coef": ("n_features",),
@@ -266,6 +269,8 @@ class Result:
         ]
         if self.conversion:
             rows.append(("conversion", self.conversion))
+        if self.recoveries:
+            rows.append(("recoveries", f"{self.recoveries} blocks loaded anew after a death"))
         return rows
 
     def __repr__(self) -> str:

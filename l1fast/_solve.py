@@ -6,6 +6,7 @@ minimise over w, b:   1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| +
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -72,6 +73,7 @@ def solve(
     callback: Callback | None = None,
     history: bool = False,
     polish: bool = False,
+    resume: str | os.PathLike[str] | None = None,
 ) -> Result:
     """Solve the Lasso or elastic net to a certified duality gap.
 
@@ -126,6 +128,10 @@ def solve(
         Let the solver run to a gap of 1e-4 (or tol, when that is more) at most, for half of ``time_limit``, and finish
         with coordinate descent to tol from the support that its answer shows. So smoothed solutions get exact zeros.
         "cd" and "homotopy" have no need of it.
+    resume : path, optional
+        For X in blocks of rows and solver "cd": a file (.npz) into which the solve writes where it stands after every
+        outer step, n_features and working set squared in numbers, whole or not at all. If it is there and of the same
+        problem, the solve goes on from it, without the pass for the statistics; another tol is no other problem.
 
     Returns
     -------
@@ -172,11 +178,13 @@ def solve(
     if callback is not None and not callable(callback):
         raise TypeError(f"callback must be callable, got {callback!r}")
     strengths, positive = (as_number("lam", lam), as_number("l2", l2)), as_flag("positive", positive)
+    recoveries = X.recoveries if isinstance(X, RowBlocks) else 0
     storage = as_storage_or_blocks(X)
     n_features = storage.shape[1]
+    checkpoint = None if resume is None else open_checkpoint(resume, storage, wanted, start)
     penalty = read_penalty(*strengths, penalty_weights, bounds, positive, n_features)
     problem = make_problem(
-        storage, y, penalty, fit_intercept, sample_weight, threads_for(storage, n_threads), any_scale=True
+        storage, y, penalty, fit_intercept, sample_weight, threads_for(storage, n_threads), True, checkpoint
     )
     algorithm, reason = wanted or choose(problem, cold=start is None)
     refuse_unfit(algorithm, problem)
@@ -187,16 +195,44 @@ def solve(
     scale = problem.scale
     monitor = Monitor(tol * scale, scale, began, limit, callback, keep, memory_limit=memory, units=problem.units)
     iterations = algorithm.default_max_iter if most is None else most
-    w = cold_start(algorithm, problem, iterations, monitor) if start is None else _start(start, problem)
+    carry = None
+    if checkpoint is not None and not problem.trivial:
+        carry = checkpoint.carry(problem)  # the first read of X, in the place of that for the statistics
+    if carry is not None and carry.point is not None and checkpoint is not None:
+        w, reason = carry.point.w, f"{reason}; resumed from {checkpoint.path.name}"
+    elif start is None:
+        w = cold_start(algorithm, problem, iterations, monitor)
+    else:
+        w = _start(start, problem)
     if finish and not isinstance(algorithm, CD | Homotopy):
         reason += "; polished by cd"
         outcome, certificate, dual = run_polished(algorithm, problem, w, iterations, monitor, memory)
     else:
-        outcome, certificate, dual = run_certified(algorithm, problem, w, iterations, monitor)
+        outcome, certificate, dual = run_certified(algorithm, problem, w, iterations, monitor, carry)
     result = conclude(problem, strengths[0], (algorithm.name, reason), outcome, certificate, dual, monitor, tol)
+    if isinstance(storage, RowBlocks):
+        result = replace(result, recoveries=storage.recoveries - recoveries)
     if not result.converged:
         announce(advice(result), stacklevel=3)
     return result
+
+
+def open_checkpoint(
+    resume: str | os.PathLike[str],
+    storage: Storage | RowBlocks,
+    wanted: tuple[Solver, str] | None,
+    start: ArrayLike | Result | None,
+) -> Any:
+    """The `Checkpoint` of a solve that can have one."""
+    if not isinstance(storage, RowBlocks):
+        raise ValueError("resume is for X in blocks of rows, and X is in memory; leave it out")
+    if (wanted is not None and not isinstance(wanted[0], CD)) or not storage.has_columns:
+        raise ValueError("resume is for solver='cd', which alone writes down where it stands; leave it out")
+    if start is not None:
+        raise ValueError("resume says where to start, and start does too; give one of the two")
+    from l1fast._checkpoint import Checkpoint  # here: as _block_problem
+
+    return Checkpoint.at(resume)
 
 
 def conclude(
@@ -258,7 +294,8 @@ def lam_max(
     """
     storage = as_storage_or_blocks(X)
     penalty = read_penalty(None, 0.0, penalty_weights, bounds, as_flag("positive", positive), storage.shape[1])
-    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, threads_for(storage, None), any_scale=True)
+    most_threads = threads_for(storage, None)
+    problem = make_problem(storage, y, penalty, fit_intercept, sample_weight, most_threads, any_scale=True)
     found = critical_strength(problem)
     return strength_asked(problem, found, found)
 
@@ -295,17 +332,20 @@ def make_problem(
     sample_weight: Any,
     most_threads: int,
     any_scale: bool = False,
+    checkpoint: Any = None,
 ) -> Problem:
-    """Check y, s and X in this order; see `make_problems`."""
+    """Check y, s and X in this order; see `make_problems`. checkpoint : a `Checkpoint` that may know the statistics."""
     n = storage.shape[0]
     weight = None if sample_weight is None else as_vector("sample_weight", sample_weight, n, least=0.0)
     tasks = (LeastSquares(as_vector("y", y, n), weight, as_flag("fit_intercept", fit_intercept)),)
     if isinstance(storage, RowBlocks):
-        return make_block_problem(storage, tasks[0], penalty, most_threads)
+        return make_block_problem(storage, tasks[0], penalty, most_threads, checkpoint)
     return make_problems(storage, tasks, penalty, most_threads, any_scale)[0]
 
 
-def make_block_problem(blocks: RowBlocks, datafit: LeastSquares, penalty: ElasticNet, most_threads: int) -> Problem:
+def make_block_problem(
+    blocks: RowBlocks, datafit: LeastSquares, penalty: ElasticNet, most_threads: int, checkpoint: Any = None
+) -> Problem:
     """The problem of an X in blocks of rows: extreme scales, and coefficients without a penalty, are refused."""
     from l1fast._block_problem import BlockProblem  # here: most solves have no use for it
 
@@ -316,7 +356,8 @@ def make_block_problem(blocks: RowBlocks, datafit: LeastSquares, penalty: Elasti
             "penalty_weights values above 0"
         )
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        made = BlockProblem.made(blocks, datafit, penalty, most_threads)
+        known = None if checkpoint is None else checkpoint.fit(blocks, datafit, penalty)
+        made = BlockProblem.made(blocks, datafit, penalty, most_threads, known)
     refuse_scale("y", datafit.null_loss, datafit.counted)
     refuse_scale("X", float(made.norm2.max(initial=0.0)), np.sqrt(made.norm2))
     return made

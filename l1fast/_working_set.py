@@ -185,6 +185,8 @@ class CD:
                 epochs += done
                 monitor.passes += done * columns.design.share(working.members)
             iteration += 1
+            if carry.keep is not None:
+                carry.keep(w, working)
         if guessed and iteration == 0:
             return Outcome(best, iteration, epochs, conversion)
         carry.point = Point(w, q, g, loss)
@@ -372,6 +374,12 @@ class WorkingSet:
         members = self.members
         self.gram = gram if len(members) == len(gram) else np.ascontiguousarray(gram[np.ix_(members, members)])
         self.known, self.inflation = len(members), inflation
+
+    def restore(self, members: NDArray[np.intp], gram: NDArray[np.float64], damping: float) -> None:
+        """Take the members, their Gram matrix and the damping of a set that was written down."""
+        self.inside[members] = 1
+        self.members, self.known, self.gram, self.damping = members, len(members), gram, damping
+        self._place()
 
     def make_exact(self) -> bool:
         """Forget a Gram matrix that was multiplied in float32, for one in float64; False if it is exact already."""

@@ -24,6 +24,10 @@ LAYERS = (
     ("_cross_validation", "_tasks"),
     ("_path",),
     ("_solve", "_prox"),
+    ("_reading",),
+    ("_dask",),
+    ("_block_problem",),
+    ("_checkpoint",),
     ("_solvers", "_validation"),
     ("_homotopy", "_irls", "_descent", "_lbfgs"),
     ("_working_set",),
@@ -34,13 +38,13 @@ LAYERS = (
     ("_units",),
     ("_baselines", "_block_newton", "_design", "_datafits", "_penalties", "_result", "penalties"),
     ("_saved",),
-    ("_threads", "_blas", "_files", "_patience", "_progress", "_figures", "_artists"),
+    ("_row_blocks", "_threads", "_blas", "_files", "_patience", "_progress", "_figures", "_artists"),
     ("_kernels",),
 )
 HEIGHT = {name: -line for line, names in enumerate(LAYERS) for name in names}
 CLIENTS = ("__main__", "cli", "estimators", "plot", "io")  # these may use the public names
 MODULES = sorted([*PACKAGE.glob("*.py"), *PACKAGE.glob("estimators/*.py")])
-OPTIONAL = ("matplotlib", "rich", "pandas", "sklearn", "numba", "cvxpy", "pytest", "narwhals", "pyarrow", "dask")
+OPTIONAL = ("matplotlib", "rich", "pandas", "sklearn", "numba", "cvxpy", "pytest", "narwhals", "pyarrow", "dask", "distributed")
 
 
 def imported_modules(source):
