@@ -13,7 +13,7 @@ import pickle
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, ClassVar, NoReturn
@@ -386,10 +386,15 @@ class DaskBlocks(RowBlocks):
 
     def _cancelled(self, error: BaseException) -> NoReturn:
         """Raise why tasks or blocks were cancelled."""
+        lost = [k for k, block in enumerate(self.held) if block.status in ("cancelled", "lost")]
         reason = str(error)
+        if lost:
+            try:
+                self.held[lost[0]].result(timeout=LOOK)
+            except distributed.CancelledError as first:
+                reason = f"{first}; {reason}"
         if self.client.status != "running" or "scheduler-" in reason:
             self._gone()
-        lost = [k for k, block in enumerate(self.held) if block.status in ("cancelled", "lost")]
         if not lost:
             raise RuntimeError(f"a task of {self.source} was cancelled ({reason}); solve again") from error
         raise RuntimeError(
@@ -492,9 +497,7 @@ def from_dask(X: Any, *, client: Any = None) -> DaskBlocks:
         make(token, k, blocks.name(k), *task, dask_key_name=f"l1fast_block-{token}-{k}")
         for k, task in enumerate(sources)
     ]
-    held = []
-    for some, where in shares(client, tasks, settled=any(isinstance(task[1], distributed.Future) for task in sources)):
-        held += client.compute(some, optimize_graph=False, **where)
+    held = client.compute(tasks, optimize_graph=False)
     blocks = replace(blocks, held=tuple(held))
     graph: Graph = {}
     described: list[Key] = []
@@ -549,21 +552,6 @@ def client_of(sources: Sequence[tuple[Any, Any]]) -> Any:
         raise ValueError(
             "there is no Dask client that could run the blocks; make one before: client = distributed.Client()"
         ) from None
-
-
-def shares(client: Any, tasks: list[Any], settled: bool) -> Iterator[tuple[list[Any], dict[str, Any]]]:
-    """Blocks that follow one another for each worker, by its threads, so that most sums need no other worker.
-
-    It is a wish: where the worker is gone another one takes them. settled : blocks are somewhere already, and stay.
-    """
-    threads = dict(sorted(client.nthreads().items()))
-    if settled or not threads:
-        yield tasks, {}
-        return
-    ends = np.cumsum(list(threads.values())) * len(tasks) // sum(threads.values())
-    for address, first, last in zip(threads, [0, *ends[:-1]], ends, strict=True):
-        if first < last:
-            yield tasks[first:last], {"workers": [address], "allow_other_workers": True}
 
 
 def agreed(blocks: DaskBlocks, facts: list[tuple[tuple[int, int], bool | None, int]], X: Any) -> DaskBlocks:

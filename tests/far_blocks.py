@@ -60,6 +60,7 @@ class Dying:
         here = first == self.k if isinstance(first, int) else first.name.startswith(f"block {self.k} ")
         if here and not self.flag.exists():
             self.flag.touch()
+            time.sleep(0.1)  # what it said before has left the process
             os.kill(os.getpid(), signal.SIGKILL)
         return self.work(first, *rest)
 

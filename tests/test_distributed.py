@@ -30,20 +30,29 @@ N_BLOCKS = len(CUTS) - 1
 
 
 @contextmanager
-def cluster(n_workers=2, **options):
+def cluster(n_workers=2, set_as_default=False, **options):
     """A client of a cluster of so many processes with a thread each; closed in order, so that nothing is left to say."""
-    options = {"threads_per_worker": 1, "dashboard_address": None, "memory_limit": "1GB", **options}
+    options = {"threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": "1GB", **options}
     with (
         distributed.LocalCluster(n_workers=n_workers, **options) as workers,
-        distributed.Client(workers) as client,
+        distributed.Client(workers, set_as_default=set_as_default) as client,
     ):
         yield client
 
 
 @pytest.fixture(scope="module")
-def client():
-    with cluster() as one:
+def two_workers():
+    with cluster(set_as_default=True) as one:
         yield one
+
+
+@pytest.fixture
+def client(two_workers):
+    """Both are there, and watched: Dask starts no worker again that dies before its nanny knows that it runs."""
+    two_workers.wait_for_workers(2, timeout=60)
+    while any(nanny.status.name != "running" for nanny in two_workers.cluster.workers.values()):
+        time.sleep(0.05)
+    return two_workers
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +154,7 @@ def test_row_blocks_are_read_by_the_workers(client, near, expected):
 
 @pytest.mark.parametrize("n_workers", [1, 2, 3])
 def test_the_number_of_workers_changes_no_bit(n_workers, expected):
-    with cluster(n_workers, processes=False, set_as_default=False) as one:
+    with cluster(n_workers, processes=False) as one:
         blocks = l1fast.from_dask(delayed_blocks(), client=one)
         assert same(l1fast.solve(blocks, target(), LAM, fit_intercept=True), expected)
 
@@ -163,7 +172,6 @@ def test_a_pass_is_the_sum_of_row_blocks_bit_for_bit(client, near):
     y[5] += 1.0  # in place: what the workers hold is no longer y
     again = blocks.reduce(_block_problem.correlations, (1,), y, None)[0]
     np.testing.assert_allclose(again, design().T @ y, atol=1e-12)
-    assert blocks.reduce(_block_problem.correlations, (1,), y, None, stop=lambda: True) is None or True
 
 
 def test_much_is_sent_in_pieces(client, near, expected, monkeypatch):
@@ -196,121 +204,6 @@ def test_names_of_tasks_tell_pass_and_stage(client):
     names = {dask.utils.key_split(key) for key in seen}
     assert {"l1fast_statistics", "l1fast_gradients", "l1fast_grams", "l1fast_sum_of_gradients"} <= names
     assert any("-pass3-" in key[0] for key in seen)
-
-
-# -------------------------------------------------------------------------------------------------- deaths and losses
-
-
-@pytest.mark.parametrize("stage", ["load", "gradients", "grams"])
-def test_a_death(client, expected, stage, tmp_path, monkeypatch):
-    flag = tmp_path / "died"
-    if stage == "load":
-        blocks = l1fast.from_dask(delayed_blocks(Dying(block, flag, 4)))
-        assert blocks.recoveries >= 1
-    else:
-        blocks = l1fast.from_dask(delayed_blocks())
-        monkeypatch.setattr(_block_problem, stage, Dying(getattr(_block_problem, stage), flag, 4))
-    result = l1fast.solve(blocks, target(), LAM, fit_intercept=True)
-    assert flag.exists()
-    assert same(result, expected)
-    if stage != "load":
-        assert result.recoveries >= 1
-        assert "loaded anew" in repr(result)
-
-
-def test_a_death_between_passes(client, expected):
-    blocks, deaths = l1fast.from_dask(delayed_blocks()), []
-
-    def murder(state):
-        if state.iteration == 1 and not deaths:
-            deaths.append(kill(client))
-
-    result = l1fast.solve(blocks, target(), LAM, fit_intercept=True, callback=murder)
-    assert deaths
-    assert same(result, expected)
-    assert result.recoveries >= 1
-
-
-def test_scattered_data_are_lost_for_good(client):
-    futures = client.scatter([design()[:600], design()[600:]], broadcast=False)
-    blocks = l1fast.from_dask(futures)
-    for address in list(client.nthreads()):
-        kill(client, address)
-    with pytest.raises(RuntimeError, match=r"block 0 of a list of tasks \(600 rows in .* bytes\).*client\.scatter"):
-        l1fast.solve(blocks, target(), LAM)
-
-
-def test_a_scheduler_that_starts_anew_and_a_solve_that_goes_on(client, expected, tmp_path):
-    blocks, path = l1fast.from_dask(delayed_blocks()), tmp_path / "standing.npz"
-
-    def restart(state):
-        if state.iteration == 1:
-            client.restart(timeout=60)
-
-    options = {"fit_intercept": True, "resume": path}
-    with pytest.raises(RuntimeError, match=r"closed or restarted.*resume=PATH"):
-        l1fast.solve(blocks, target(), LAM, callback=restart, **options)
-    assert path.exists()
-    result = l1fast.solve(l1fast.from_dask(delayed_blocks()), target(), LAM, **options)
-    referee.check(result, design(), target(), LAM, fit_intercept=True)
-    assert result.converged
-    assert result.n_passes < expected.n_passes
-    assert "resumed" in result.reason
-
-
-def test_a_scheduler_that_is_closed():
-    with cluster(1, processes=False, set_as_default=False) as one:
-        blocks = l1fast.from_dask(delayed_blocks(), client=one)
-        with pytest.raises(RuntimeError, match="resume=PATH"):
-            l1fast.solve(blocks, target(), LAM, callback=lambda state: one.cluster.close() if state.iteration else None)
-
-
-def test_a_worker_short_of_memory():
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-        cluster(1, memory_limit="400MB") as one,
-    ):
-        blocks = l1fast.from_dask([dask.delayed(far_blocks.block_of_numbers)(k) for k in range(24)])
-        assert blocks.n_bytes > 300e6  # beside some 150 MB of Python: part of it lies on the disk
-        y = np.random.default_rng(0).standard_normal(24 * 400)
-        result = l1fast.solve(blocks, y, 60.0)
-        near = RowBlocks(far_blocks.block_of_numbers, blocks.starts, 4000, False)
-        assert same(result, l1fast.solve(near, y, 60.0, n_threads=1))
-        assert result.recoveries == 0
-        del blocks
-        with pytest.raises(RuntimeError, match="block 1 of a list of tasks killed 1 workers.*fewer rows"):
-            l1fast.from_dask([dask.delayed(far_blocks.heavy)(k, 600_000_000) for k in range(3)], client=one)
-
-
-def test_ctrl_c(client, monkeypatch):
-    blocks = l1fast.from_dask(delayed_blocks())
-    monkeypatch.setattr(_block_problem, "gradients", Slow(_block_problem.gradients, 1.0))
-    moments = []
-
-    def interrupt(number, frame):
-        moments.append(time.monotonic())
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            l1fast.solve(blocks, target(), LAM, callback=lambda state: signal.setitimer(signal.ITIMER_REAL, 0.5))
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
-    assert time.monotonic() - moments[0] < 2.0
-    deadline = time.monotonic() + 20.0
-    while any(client.processing().values()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not any(client.processing().values())
-
-
-def test_a_time_limit_ends_a_gram_pass(client, monkeypatch):
-    blocks = l1fast.from_dask(delayed_blocks())
-    monkeypatch.setattr(_block_problem, "grams", Slow(_block_problem.grams, 3.0))
-    with pytest.warns(l1fast.ConvergenceWarning):
-        result = l1fast.solve(blocks, target(), LAM, time_limit=1.0)
-    assert result.status is l1fast.Status.TIME_LIMIT
 
 
 # ------------------------------------------------------------------------------------------------------- what is wrong
@@ -354,3 +247,123 @@ def test_the_examples_of_the_docstrings(client):
     failed, tried = doctest.testmod(_dask)
     assert tried > 0
     assert not failed
+
+
+# ------------------------------------------------------------------------------------------------- stopping on the way
+
+
+def test_ctrl_c(client, monkeypatch):
+    blocks = l1fast.from_dask(delayed_blocks())
+    monkeypatch.setattr(_block_problem, "gradients", Slow(_block_problem.gradients, 1.0))
+    moments = []
+
+    def interrupt(number, frame):
+        moments.append(time.monotonic())
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            l1fast.solve(blocks, target(), LAM, callback=lambda state: signal.setitimer(signal.ITIMER_REAL, 0.5))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - moments[0] < 2.0
+    deadline = time.monotonic() + 20.0
+    while any(client.processing().values()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(client.processing().values())
+
+
+def test_a_time_limit_ends_a_gram_pass(client, monkeypatch):
+    blocks = l1fast.from_dask(delayed_blocks())
+    monkeypatch.setattr(_block_problem, "grams", Slow(_block_problem.grams, 3.0))
+    with pytest.warns(l1fast.ConvergenceWarning):
+        result = l1fast.solve(blocks, target(), LAM, time_limit=1.0)
+    assert result.status is l1fast.Status.TIME_LIMIT
+
+
+# -------------------------------------------------------------------------------------------------- deaths and losses
+
+
+@pytest.mark.parametrize("stage", ["load", "gradients", "grams"])
+def test_a_death(client, expected, stage, tmp_path, monkeypatch):
+    flag = tmp_path / "died"
+    if stage == "load":
+        blocks = l1fast.from_dask(RowBlocks(Dying(block, flag, 4), CUTS, far_blocks.P, True))
+        assert blocks.recoveries >= 1
+    else:
+        blocks = l1fast.from_dask(delayed_blocks(Slow(block, 0.1)))  # so that both workers come to have some
+        monkeypatch.setattr(_block_problem, stage, Dying(getattr(_block_problem, stage), flag, 4))
+    result = l1fast.solve(blocks, target(), LAM, fit_intercept=True)
+    assert flag.exists()
+    assert same(result, expected)
+    if stage != "load":
+        assert result.recoveries >= 1
+        assert "loaded anew" in repr(result)
+
+
+def test_a_death_between_passes(client, expected):
+    blocks, deaths = l1fast.from_dask(delayed_blocks(Slow(block, 0.1))), []
+
+    def murder(state):
+        if state.iteration == 1 and not deaths:
+            deaths.append(kill(client))
+
+    result = l1fast.solve(blocks, target(), LAM, fit_intercept=True, callback=murder)
+    assert deaths
+    assert same(result, expected)
+    assert result.recoveries >= 1
+
+
+def test_scattered_data_are_lost_for_good(client):
+    futures = client.scatter([design()[:600], design()[600:]], broadcast=False)
+    blocks = l1fast.from_dask(futures)
+    for address in list(client.nthreads()):
+        kill(client, address)
+    with pytest.raises(RuntimeError, match=r"block 0 of a list of tasks \(600 rows in .* bytes\).*client\.scatter"):
+        l1fast.solve(blocks, target(), LAM)
+
+
+def test_a_scheduler_that_starts_anew_and_a_solve_that_goes_on(expected, tmp_path):
+    path = tmp_path / "standing.npz"
+    options = {"fit_intercept": True, "resume": path}
+    with cluster(1) as one:
+
+        def restart(state):
+            if state.iteration == 1:
+                one.restart(timeout=60)
+
+        blocks = l1fast.from_dask(delayed_blocks(), client=one)
+        with pytest.raises(RuntimeError, match=r"closed or restarted.*resume=PATH"):
+            l1fast.solve(blocks, target(), LAM, callback=restart, **options)
+        assert path.exists()
+        result = l1fast.solve(l1fast.from_dask(delayed_blocks(), client=one), target(), LAM, **options)
+    referee.check(result, design(), target(), LAM, fit_intercept=True)
+    assert result.converged
+    assert result.n_passes < expected.n_passes
+    assert "resumed" in result.reason
+
+
+def test_a_scheduler_that_is_closed():
+    with cluster(1, processes=False) as one:
+        blocks = l1fast.from_dask(delayed_blocks(), client=one)
+        with pytest.raises(RuntimeError, match="resume=PATH"):
+            l1fast.solve(blocks, target(), LAM, callback=lambda state: one.cluster.close() if state.iteration else None)
+
+
+def test_a_worker_short_of_memory():
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 0}),
+        cluster(1, memory_limit="320MB") as one,
+    ):
+        blocks = l1fast.from_dask([dask.delayed(far_blocks.block_of_numbers)(k) for k in range(16)], client=one)
+        assert blocks.n_bytes > 0.6 * 320e6  # what Dask keeps in memory at most
+        y = np.random.default_rng(0).standard_normal(16 * 400)
+        result = l1fast.solve(blocks, y, 60.0)
+        near = RowBlocks(far_blocks.block_of_numbers, blocks.starts, 4000, False)
+        assert same(result, l1fast.solve(near, y, 60.0, n_threads=1))
+        assert result.recoveries == 0
+        del blocks
+        with pytest.raises(RuntimeError, match="block 1 of a list of tasks killed 1 workers.*fewer rows"):
+            l1fast.from_dask([dask.delayed(far_blocks.heavy)(k, 600_000_000) for k in range(3)], client=one)
