@@ -181,6 +181,8 @@ def solve(
     )
     algorithm, reason = wanted or choose(problem, cold=start is None)
     refuse_unfit(algorithm, problem)
+    if finish and not problem.has_columns:
+        raise ValueError("polish=True ends with cd, which needs the columns of X; a linear operator has none")
     algorithm = within_memory(algorithm, memory)
 
     if problem.trivial:
@@ -194,6 +196,9 @@ def solve(
         outcome, certificate, dual = run_polished(algorithm, problem, w, iterations, monitor, memory)
     else:
         outcome, certificate, dual = run_certified(algorithm, problem, w, iterations, monitor)
+    if not problem.near:  # the dual point has a number for each row: they come home once
+        dual = -certificate.scale * problem.at(outcome.coef).q
+        monitor.passes += 1.0
     result = conclude(problem, strengths[0], (algorithm.name, reason), outcome, certificate, dual, monitor, tol)
     if not result.converged:
         announce(advice(result), stacklevel=3)
@@ -311,9 +316,10 @@ def make_block_problem(blocks: RowBlocks, datafit: LeastSquares, penalty: Elasti
     from l1fast._block_problem import BlockProblem  # here: most solves have no use for it
 
     refuse_weightless(datafit.sample_weight)
-    if penalty.unpenalised(blocks.shape[1]).size and not blocks.has_columns:
+    if penalty.unpenalised(blocks.shape[1]).size and not (blocks.has_columns and blocks.near):
+        kind = "on other machines" if blocks.has_columns else "a linear operator"
         raise ValueError(
-            "X is a linear operator, and some coefficients have no penalty, which needs their columns; give lam and "
+            f"X is {kind}, and some coefficients have no penalty, which needs their columns; give lam and "
             "penalty_weights values above 0"
         )
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
