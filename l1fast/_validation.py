@@ -40,12 +40,18 @@ def as_design(X: Any, n_threads: int = 1) -> Design:
 
 
 def as_storage_or_blocks(X: Any) -> Storage | RowBlocks:
-    """X in blocks of rows as it is, a linear operator as one block, any other X taken apart."""
+    """X in blocks of rows where it is, any other X taken apart."""
+    blocks = as_blocks(X)
+    return as_storage(X) if blocks is None else blocks
+
+
+def as_blocks(X: Any) -> RowBlocks | None:
+    """X in blocks of rows as it is, a linear operator as one block; None for an X in memory."""
     if isinstance(X, RowBlocks):
         return X
     if hasattr(X, "matvec") and hasattr(X, "rmatvec"):
         return _operator_block(X)
-    return as_storage(X)
+    return None
 
 
 def _operator_block(X: Any) -> RowBlocks:

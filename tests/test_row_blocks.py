@@ -306,3 +306,32 @@ def test_an_error_of_an_operator_comes_through():
     operator = spl.LinearOperator((3, 2), broken, rmatvec=lambda r: np.ones(2), dtype=np.float64)
     with pytest.raises(RuntimeError, match="the disk is gone"):
         l1fast.solve(operator, np.arange(3.0), 0.1)
+
+
+# ---------------------------------------------------------------------------------------------------- estimators
+
+
+@pytest.mark.parametrize("kind", ["blocks", "operator"])
+@pytest.mark.parametrize("l1_ratio", [1.0, 0.5])
+def test_estimators(kind, l1_ratio):
+    X, y, _ = case("plain")
+    given = blocks(X, CUTS["uneven"]) if kind == "blocks" else spl.aslinearoperator(X)
+    weight = np.random.default_rng(0).random(60)
+    fitted = l1fast.ElasticNet(0.05, l1_ratio=l1_ratio, max_iter=None).fit(given, y, weight)
+    other = l1fast.ElasticNet(0.05, l1_ratio=l1_ratio).fit(X, y, weight)
+    np.testing.assert_allclose(fitted.coef_, other.coef_, atol=1e-4 * np.abs(other.coef_).max())
+    np.testing.assert_allclose(fitted.predict(given), X @ fitted.coef_ + fitted.intercept_, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(fitted.score(given, y), fitted.score(X, y), rtol=1e-12)
+    with pytest.raises(ValueError, match="X has 3 features, but ElasticNet is expecting 24"):
+        fitted.predict(spl.aslinearoperator(np.ones((4, 3))))
+
+
+def test_estimators_that_need_x_in_memory_say_so():
+    X, y, _ = case("plain")
+    given = blocks(X, CUTS["uneven"])
+    with pytest.raises(TypeError, match="LassoCV needs it in memory; Lasso and ElasticNet do not"):
+        l1fast.LassoCV().fit(given, y)
+    with pytest.raises(ValueError, match="standardize=True needs X in memory"):
+        l1fast.Lasso(standardize=True).fit(given, y)
+    with pytest.raises(ValueError, match="precompute is a matrix"):
+        l1fast.Lasso(precompute=np.eye(24)).fit(given, y)
