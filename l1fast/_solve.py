@@ -80,9 +80,11 @@ def solve(
 
     Parameters
     ----------
-    X : array-like or sparse matrix, shape (n_samples, n_features)
+    X : array-like, sparse matrix, RowBlocks or LinearOperator, shape (n_samples, n_features)
         C- or F-contiguous, CSR or CSC in float32 or float64 (indices int32 or int64) are used without a copy;
-        anything else is converted once, and ``Result.conversion`` says so. Never changed.
+        anything else is converted once, and ``Result.conversion`` says so. Never changed. X may also stay where it is:
+        in blocks of rows (`RowBlocks`), or behind its products (`scipy.sparse.linalg.LinearOperator`, real). Then
+        extreme scales are refused, "homotopy" and "irls" are not to be had, and without columns neither is "cd".
     y : array-like, shape (n_samples,)
     lam : float
         L1 strength >= 0, in units of X.T @ y. At `lam_max` and above all penalised coefficients are 0.
@@ -145,7 +147,9 @@ def solve(
     Notes
     -----
     Cost: one read of X to check it, one for the column norms (two with an intercept), one for the final certificate,
-    and what the solver needs: one read for each FISTA iteration and for each working set of cd.
+    and what the solver needs: one read for each FISTA iteration and for each working set of cd. On blocks of rows cd
+    reads X twice for each working set, and ``time_limit`` is looked at between reads; memory is that of one block,
+    the Gram matrix and some vectors. A linear operator is multiplied by one vector on each side for each iteration.
 
     Scales: where squares of X, y or the weights leave float64, the problem is solved in units that are powers of two,
     and the answer turned back; ``objective`` and ``violation`` are then inf or 0 if they are beyond float64 themselves.

@@ -168,6 +168,23 @@ def test_a_bad_block_is_named(spoil, message):
         l1fast.solve(RowBlocks(lambda k: bad if k else X[:30], np.array([0, 30, 60]), 24, False), y, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ((7, np.array([0, 3]), 2, False), TypeError, "load must be callable, got 7"),
+        ((list, np.array([0.0, 3.0]), 2, False), ValueError, "starts must be whole numbers"),
+        ((list, np.array([0]), 2, False), ValueError, "starts must be whole numbers"),
+        ((list, np.array([1, 3]), 2, False), ValueError, "starts must begin at 0"),
+        ((list, np.array([0, 4, 3]), 2, False), ValueError, r"starts must begin at 0.*\[0 4 3\]"),
+        ((list, np.array([0, 0]), 2, False), ValueError, "starts must begin at 0"),
+        ((list, np.array([0, 3]), -1, False), ValueError, "n_features must be at least 0, got -1"),
+    ],
+)
+def test_blocks_told_wrongly(arguments, error, message):
+    with pytest.raises(error, match=message):
+        l1fast.RowBlocks(*arguments)
+
+
 def test_a_block_that_changes_under_a_solve_is_found_out():
     X, y, _ = case("plain")
     given = sp.csr_array(X[30:])

@@ -488,9 +488,7 @@ class Fit:
         bounds = read_bounds(value("positive", False), value("lower_bounds"), value("upper_bounds"))
         X, scale, n_threads = data.X, None, value("n_threads")
         if value("standardize", False) and as_blocks(X) is not None:
-            raise ValueError(
-                "standardize=True needs X in memory; scale the columns of the blocks, or give penalty_factor"
-            )
+            raise ValueError("standardize=True needs X in memory; scale its columns yourself, or give penalty_factor")
         if value("standardize", False):
             with plain_errors(X, owner):
                 scale = column_scales(data, fit_intercept, n_threads)
@@ -716,12 +714,13 @@ class LinearRegressor(RegressorMixin, BaseEstimator):
         """Predict for an X that is in blocks of rows, or a linear operator: one read for each target."""
         if blocks.shape[1] != self.n_features_in_:
             raise ValueError(
-                f"X has {blocks.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} features "
-                "as input"
+                f"X has {blocks.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} "
+                "features as input"
             )
         coefs, design = np.atleast_2d(self.coef_), BlockDesign(blocks)
         made = np.stack([design.apply(np.asarray(coef, dtype=np.float64)) for coef in coefs], axis=1)
-        return made[:, 0] + self.intercept_ if self.coef_.ndim == 1 else made + self.intercept_
+        predicted: NDArray[Any] = (made[:, 0] if self.coef_.ndim == 1 else made) + self.intercept_
+        return predicted
 
     @property
     def sparse_coef_(self) -> Any:
