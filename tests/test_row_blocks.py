@@ -151,6 +151,21 @@ def test_passes_count_reads_of_all_blocks():
     assert "2 blocks of rows" in result.conversion
 
 
+@pytest.mark.parametrize("form", [np.ascontiguousarray, sp.csr_array])
+def test_a_path_over_few_columns_reads_the_blocks_a_few_times(form):
+    X, y, _ = case("plain", n=200, p=20)
+    seen = []
+
+    def load(k):
+        seen.append(k)
+        return form(X[100 * k : 100 * k + 100])
+
+    found = l1fast.path(RowBlocks(load, np.array([0, 100, 200]), 20, form is sp.csr_array), y, n_lams=30, tol=1e-6)
+    assert found.converged
+    assert len(seen) <= 2 * 6  # statistics, the Gram matrix, and the certificate of the last strength
+    referee.check_path(found, X, y, slack=0.25)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
