@@ -13,7 +13,13 @@ from l1fast._validation import as_storage, as_thread_count
 
 
 def as_storage_or_blocks(X: Any) -> Storage | RowBlocks:
-    """X in blocks of rows as it is, what Dask holds in blocks, a linear operator as one, any other X taken apart."""
+    """X in blocks of rows where it is, any other X taken apart."""
+    blocks = as_blocks(X)
+    return as_storage(X) if blocks is None else blocks
+
+
+def as_blocks(X: Any) -> RowBlocks | None:
+    """X in blocks of rows as it is, what Dask holds in blocks, a linear operator as one; None for an X in memory."""
     if isinstance(X, RowBlocks):
         return X
     if is_of_dask(X):
@@ -22,7 +28,7 @@ def as_storage_or_blocks(X: Any) -> Storage | RowBlocks:
         return from_dask(X)
     if hasattr(X, "matvec") and hasattr(X, "rmatvec"):
         return _operator_block(X)
-    return as_storage(X)
+    return None
 
 
 def is_of_dask(X: Any) -> bool:

@@ -44,7 +44,7 @@ def as_storage(X: Any) -> Storage:
     if isinstance(X, Design):
         return X.storage
     if isinstance(X, RowBlocks):
-        raise TypeError("X is in blocks of rows; only solve, path, lam_max and compare take these")
+        raise TypeError("X is in blocks of rows; only solve, path and lam_max take these")
     storage = _sparse_storage(X) if sparse.issparse(X) else _dense_storage(X)
     if storage.shape[0] == 0:
         raise ValueError(f"X has shape {storage.shape}: at least one row is needed")

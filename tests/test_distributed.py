@@ -223,14 +223,22 @@ def spoilt(k):
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: [], TypeError, "X is an empty list"),
+        (list, TypeError, "X is an empty list"),
         (lambda: [np.eye(2)], TypeError, "entry 0 of X is a ndarray; give a list of delayed blocks"),
         (lambda: np.eye(2), TypeError, "X is a ndarray; from_dask takes"),
         (lambda: da.ones(4), ValueError, "must be two-dimensional"),
-        (lambda: [dask.delayed(np.ones)((2, k + 3)) for k in range(2)], ValueError, "block 1 .* has 4 columns, block 0"),
+        (
+            lambda: [dask.delayed(np.ones)((2, k + 3)) for k in range(2)],
+            ValueError,
+            "block 1 .* has 4 columns, block 0",
+        ),
         (lambda: [dask.delayed(np.ones)((0, 3))], ValueError, r"shape \(0, 3\): at least one row"),
         (lambda: [dask.delayed(np.eye)(3), dask.delayed(sparse.eye_array)(3)], ValueError, "not both sparse"),
-        (lambda: [dask.delayed(np.full)((2, 2), np.nan)], ValueError, "block 0 of a list of tasks: X has the value nan"),
+        (
+            lambda: [dask.delayed(np.full)((2, 2), np.nan)],
+            ValueError,
+            "block 0 of a list of tasks: X has the value nan",
+        ),
     ],
 )
 def test_what_is_no_design(client, make, error, words):

@@ -36,15 +36,27 @@ LAYERS = (
     ("_problem",),
     ("_smoothing",),
     ("_units",),
-    ("_baselines", "_block_newton", "_design", "_datafits", "_penalties", "_result", "penalties"),
+    ("_baselines", "_block_newton", "_row_blocks", "_design", "_datafits", "_penalties", "_result", "penalties"),
     ("_saved",),
-    ("_row_blocks", "_threads", "_blas", "_files", "_patience", "_progress", "_figures", "_artists"),
+    ("_threads", "_blas", "_files", "_patience", "_progress", "_figures", "_artists"),
     ("_kernels",),
 )
 HEIGHT = {name: -line for line, names in enumerate(LAYERS) for name in names}
 CLIENTS = ("__main__", "cli", "estimators", "plot", "io")  # these may use the public names
 MODULES = sorted([*PACKAGE.glob("*.py"), *PACKAGE.glob("estimators/*.py")])
-OPTIONAL = ("matplotlib", "rich", "pandas", "sklearn", "numba", "cvxpy", "pytest", "narwhals", "pyarrow", "dask", "distributed")
+OPTIONAL = (
+    "matplotlib",
+    "rich",
+    "pandas",
+    "sklearn",
+    "numba",
+    "cvxpy",
+    "pytest",
+    "narwhals",
+    "pyarrow",
+    "dask",
+    "distributed",
+)
 
 
 def imported_modules(source):
