@@ -861,11 +861,12 @@ def _read_table(
 
 
 class TableLayout(NamedTuple):
-    """What the first line of a delimited text file tells."""
+    """What the first line of a delimited text file tells; `header` is its number where it holds names, else 0."""
 
     delimiter: str
     width: int
     names: list[str] | None
+    header: int
 
     def target(self, path: Path, name: str | None) -> int:
         """The column that holds y: the one of that name, or number, or the last."""
@@ -896,9 +897,10 @@ def table_blocks(
             delimiter = _delimiter(line)
             cells = _cells(line, delimiter)
             is_header = not any(map(_is_float, cells))
-            layout = TableLayout(delimiter, len(cells), _header(cells, path, number) if is_header else None)
-            if is_header:
-                del lines[0]
+            names = _header(cells, path, number) if is_header else None
+            layout = TableLayout(delimiter, len(cells), names, number if is_header else 0)
+        if lines and layout is not None and lines[0][0] == layout.header:
+            del lines[0]
         if not lines or layout is None:
             continue
         try:
