@@ -240,7 +240,10 @@ class BlockDesign:
             found = self.blocks.reduce(pieces, (chosen,), np.empty(self.shape[0]), None)
             assert found
             self._kept.clear()
-            self._kept[key] = checked(read_storage((sparse.vstack if self.sparse else np.vstack)(found[0])))
+            parts = found[0]
+            mixed = any(map(sparse.issparse, parts))
+            made = sparse.vstack([sparse.csr_array(part) for part in parts]) if mixed else np.vstack(parts)
+            self._kept[key] = checked(read_storage(made))
         return self._kept[key]
 
 

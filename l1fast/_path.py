@@ -292,7 +292,8 @@ class Walk:
         """Where the line through the last two solutions leads, if F is lower there than at the last one: a start.
 
         Between two breakpoints the path is a line (Efron et al., Ann. Statist. 2004), and q and g are affine in w: the
-        point there costs no read of X. Measured: a path on text takes 0.6 of the time, one on dense data the same.
+        point there costs no read of X. With t the share of the step, q' = (1 + t) q - t q0, and
+        <q0, q> = g0'(w - w0) + 2 loss0. Measured: a path on text takes 0.6 of the time, one on dense data the same.
         """
         (lam, last), (before, old) = (self.lam, self.carry.point), self.before
         self.before = lam, last
@@ -306,7 +307,9 @@ class Walk:
             return start
         share = (lam - problem.penalty.lam) / (before - lam)
         w, q, g = (new + share * (new - then) for new, then in zip(last[:3], old[:3], strict=True))
-        loss = 0.5 * problem.datafit.inner(q, q)
+        across = float(old.g @ (last.w - old.w)) + 2.0 * old.loss
+        loss = (1.0 + share) ** 2 * last.loss + share**2 * old.loss - share * (1.0 + share) * across
+        loss = max(float(loss), 0.0)
         if not problem.certify(w, g, loss).objective < here.objective:
             return start
         self.carry.ahead = Point(w, q, g, loss)
