@@ -174,7 +174,7 @@ class DenseRows:
 def from_npy_memmap(paths: Paths, *, rows_per_block: int | None = None) -> StoredBlocks:
     """X from dense .npy files that stay on disk, mapped a block of rows at a time.
 
-    `solve`, `path`, `lam_max` and `compare` take what is returned in place of an array.
+    `solve`, `path` and `lam_max` take what is returned in place of an array.
 
     Parameters
     ----------
@@ -350,7 +350,7 @@ def checksum(path: Path) -> int:
 def from_csr_parts(paths: Paths) -> StoredBlocks:
     """X from sparse matrices in .npz files that stay on disk, one file a block of rows.
 
-    `solve`, `path`, `lam_max` and `compare` take what is returned in place of a sparse matrix.
+    `solve`, `path` and `lam_max` take what is returned in place of a sparse matrix.
 
     Parameters
     ----------
@@ -591,7 +591,7 @@ def open_blocks(folder: str | os.PathLike[str]) -> Dataset:
     Returns
     -------
     Dataset
-        ``X`` is what `solve`, `path`, `lam_max` and `compare` take in place of an array; ``y`` an array of n_samples
+        ``X`` is what `solve`, `path` and `lam_max` take in place of an array; ``y`` an array of n_samples
         numbers, ``feature_names`` a list or None.
 
     Raises
