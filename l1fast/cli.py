@@ -66,7 +66,8 @@ example:
   l1fast solve clicks --lam-ratio 0.05
 
 FILE is svmlight text, .csv or .tsv, of any size: a part is in memory at a time. Interrupted or killed, the same command
-goes on behind the last part that was written. solve and path take the folder in place of a file, and read it part by part. Exit codes: 0 converted, 2 wrong usage or input, 130 interrupted."""
+goes on behind the last part that was written. solve and path take the folder in place of a file, and read it part by
+part. Exit codes: 0 converted, 2 wrong usage or input, 130 interrupted."""
 COMPARE_EXAMPLE = """\
 examples:
   l1fast compare words.npz --lam-ratio 0.05 --solvers cd,fista,ista
