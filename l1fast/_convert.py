@@ -49,7 +49,8 @@ INDEX = np.dtype(np.int32)
 MOST_BYTES = 1 << 30  # of a part, so that no array of it needs 64-bit places in the archive
 
 
-class ConversionState(NamedTuple):
+@dataclass(frozen=True)
+class ConversionState:
     """Where a conversion stands.
 
     Attributes
@@ -153,7 +154,7 @@ def convert(
     y = None if target is None else io.read_target(target)
     manifest = Conversion(source, folder, kind, target_column, most_rows, most_bytes, y, progress).run(on_progress)
     if identity(source) != task["source"]:
-        raise FileError(f"{source}: has changed while it was read; {BEGIN_AGAIN}")
+        raise FileError(f"{source}: {CHANGED}")
     manifest.write(folder)
     (folder / UNFINISHED).unlink(missing_ok=True)
     return manifest
@@ -260,6 +261,7 @@ class Reached:
 
 
 BEGIN_AGAIN = "begin again with resume=False (--restart on the command line)"
+CHANGED = f"has changed while it was read; {BEGIN_AGAIN}"
 
 
 def _layout(path: Path, given: Any) -> io.TableLayout | None:
@@ -301,10 +303,12 @@ def prepare(folder: Path, task: dict[str, Any], resume: bool) -> tuple[Manifest 
         _present(folder, tuple(progress.parts))
     elif resume and (ours - set(left)) & set(names):
         raise FileError(f"{folder}: holds parts, but nothing that tells of what; {BEGIN_AGAIN}")
-    (folder / MANIFEST).unlink(missing_ok=True) if MANIFEST not in kept else None  # nothing may seem whole that is not
+    stale = set(names) - kept
     if not kept:
+        (folder / MANIFEST).unlink(missing_ok=True)  # first: nothing may seem whole that is not
         progress.write(folder)
-    for name in set(names) - kept - {UNFINISHED, MANIFEST}:
+        stale -= {MANIFEST, UNFINISHED}
+    for name in stale:
         (folder / name).unlink(missing_ok=True)
     return done, progress
 
@@ -370,6 +374,8 @@ class Conversion:
             skip = progress.skip
             place, last = progress.place, skip
             for place, piece in explaining(self.source, self.pieces(stream)):
+                if raw.tell() > size:  # one that grows as fast as it is read would have no end
+                    raise FileError(f"{self.source}: {CHANGED}")
                 first, last = min(skip, len(piece.y)), len(piece.y)
                 skip -= first
                 self.add(piece, place, first)
