@@ -362,7 +362,7 @@ def test_convert_progress(folder, tmp_path, capsys):
 
 @POSIX
 def test_convert_interrupted(tmp_path):
-    (tmp_path / "long.svm").write_text("".join(f"{i % 7} {1 + i % 50}:1 77:{i}\n" for i in range(400_000)))
+    (tmp_path / "long.svm").write_text("1 1:2 77:3 78:4\n-1 5:6\n" * 2_000_000)  # some ten seconds of work
     command = ("convert", "long.svm", "blocks", "--rows", 20_000)
     process = start(*command, "--progress", cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with process:
