@@ -47,8 +47,9 @@ def naming(rows: Rows) -> Iterator[None]:
 
 def agreed(rows: Rows) -> None:
     """Raise unless the block has the shape that was told."""
-    if rows.X.shape != rows.shape:
-        raise ValueError(f"X has shape {rows.X.shape}, expected {rows.shape}; the block has changed, or was miscounted")
+    shape = np.shape(rows.X)
+    if shape != rows.shape:
+        raise ValueError(f"X has shape {shape}, expected {rows.shape}; the block has changed, or was miscounted")
 
 
 def read_block(rows: Rows) -> Design:

@@ -196,14 +196,16 @@ def compressible(problem: Problem, algorithm: CD, n_lams: int) -> bool:
     """Whether the Gram matrix of all columns pays on a path.
 
     It costs n p^2 multiply-adds at the speed of BLAS, against some reads of X, n p numbers each, for every strength:
-    p / PASSES_FOR_GRAM strengths are enough (measured on dense 50000 x 500). Not for unpenalised columns, whose
-    certificate needs more than a gradient.
+    p / PASSES_FOR_GRAM strengths are enough (measured on dense 50000 x 500). On sparse data the reads cost less than
+    the matrix, unless they are of blocks of rows. Not for unpenalised columns, whose certificate needs more than a
+    gradient.
     """
     n, p = problem.shape
     few = p <= algorithm.gram_limit and 2 * p <= n and p <= n_lams * PASSES_FOR_GRAM
     weights = problem.penalty.weights
     free = weights is not None and not (weights > 0.0).all()
-    return few and not free and not problem.elsewhere and not problem.design.sparse and not problem.trivial
+    slow = problem.has_columns and (problem.elsewhere or not problem.design.sparse)  # to read X again
+    return few and slow and not free and not problem.trivial
 
 
 class Found(NamedTuple):

@@ -316,7 +316,7 @@ def make_problem(
 
 
 def make_block_problem(blocks: RowBlocks, datafit: LeastSquares, penalty: ElasticNet, most_threads: int) -> Problem:
-    """The problem of an X in blocks of rows: extreme scales, and coefficients without a penalty, are refused."""
+    """The problem of an X in blocks of rows; extreme scales are refused there."""
     from l1fast._block_problem import BlockProblem  # here: most solves have no use for it
 
     refuse_weightless(datafit.sample_weight)
@@ -327,9 +327,16 @@ def make_block_problem(blocks: RowBlocks, datafit: LeastSquares, penalty: Elasti
             "penalty_weights values above 0"
         )
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        refuse_scale("y", datafit.null_loss, datafit.counted)
         made = BlockProblem.made(blocks, datafit, penalty, most_threads)
-    refuse_scale("y", datafit.null_loss, datafit.counted)
-    refuse_scale("X", float(made.norm2.max(initial=0.0)), np.sqrt(made.norm2))
+    largest = float(made.norm2.max(initial=0.0))
+    if largest > 1.0 / TINY_SQUARE or not np.isfinite(largest):
+        raise ValueError(
+            f"X is in blocks of rows, and the squares of column {int(np.argmax(made.norm2))} add up to {largest:g}: no "
+            f"more than {1.0 / TINY_SQUARE:g} is carried there; divide X by a power of 10"
+        )
+    refuse_scale("X", largest, np.sqrt(made.norm2))
+    refuse_faint(made)
     return made
 
 
@@ -414,6 +421,8 @@ def refuse_faint(problem: Problem) -> None:
     penalty, p = problem.penalty, problem.shape[1]
     least = (FAINT * 2.0 * problem.null_loss) ** 0.5, FAINT**0.5
     if penalty.weights is None and (penalty.lam >= least[0] or penalty.l2 >= least[1]):
+        return
+    if not problem.has_columns:  # whose squares are estimates
         return
     v = np.ones(p) if penalty.weights is None else penalty.weights
     faint = np.flatnonzero((problem.norm2 < FAINT) & (penalty.lam * v < least[0]) & (penalty.l2 * v < least[1]))

@@ -151,6 +151,21 @@ def test_passes_count_reads_of_all_blocks():
     assert "2 blocks of rows" in result.conversion
 
 
+@pytest.mark.parametrize("form", [np.ascontiguousarray, sp.csr_array])
+def test_a_path_over_few_columns_reads_the_blocks_a_few_times(form):
+    X, y, _ = case("plain", n=200, p=20)
+    seen = []
+
+    def load(k):
+        seen.append(k)
+        return form(X[100 * k : 100 * k + 100])
+
+    found = l1fast.path(RowBlocks(load, np.array([0, 100, 200]), 20, form is sp.csr_array), y, n_lams=30, tol=1e-6)
+    assert found.converged
+    assert len(seen) <= 2 * 6  # statistics, the Gram matrix, and the certificate of the last strength
+    referee.check_path(found, X, y, slack=0.25)
+
+
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
@@ -212,6 +227,59 @@ def test_other_functions_say_so():
     X, y, _ = case("plain")
     with pytest.raises(TypeError, match="blocks of rows; only solve, path and lam_max"):
         l1fast.compare(blocks(X, CUTS["one"]), y, 1.0)
+
+
+def agree(X, y, lam, form=np.asarray, **options):
+    """The blocks have the answer of X in memory, or its error."""
+    found = []
+    for given in (X, RowBlocks(lambda k: form(X[10 * k : 10 * k + 10]), np.array([0, 10, 20, 30]), X.shape[1], False)):
+        try:
+            result = l1fast.solve(given, y, lam, **options)
+            found.append((result.status, result.converged, round(result.objective / max(y @ y, 1.0), 6)))
+        except ValueError as error:
+            found.append(str(error))
+    assert found[0] == found[1]
+    return found[0]
+
+
+@pytest.mark.filterwarnings("ignore::l1fast.ConvergenceWarning")
+def test_edges():
+    rng = np.random.default_rng(1)
+    X, wide = rng.standard_normal((30, 12)), rng.standard_normal((30, 60))
+    y, ones = X[:, 0] + rng.standard_normal(30), np.ones(30)
+    dropped = np.where(np.arange(30) < 10, 0.0, 1.0)  # all of a block
+    assert agree(X[:, :0], y, 1.0)[1]
+    assert agree(X, ones, 1.0, fit_intercept=True)[1:] == (True, 0.0)
+    assert agree(X, 0.0 * y, 1.0)[1:] == (True, 0.0)
+    assert agree(0.0 * X, y, 1.0)[1]
+    for offset in (3.0, 3e8):
+        assert agree(np.c_[X, offset * ones], y, 1.0, fit_intercept=True)[1]
+    assert agree(X + 1e6, y, 1.0, fit_intercept=True)[1]
+    assert agree(X, y, 1.0, sample_weight=dropped)[1]
+    assert "0 everywhere" in agree(X, y, 1.0, sample_weight=0.0 * dropped)
+    assert agree(X, y, 0.0, fit_intercept=True)[1]
+    assert agree(wide, y, 0.0)[1]
+    assert agree(np.c_[X, 1e-170 * X[:, 0]], y, 1e-3)[1]
+    assert "y[29] is nan" in agree(X, np.r_[y[:-1], np.nan], 1.0)
+    assert "expected (30,)" in agree(X, y[:-1], 1.0)
+    assert agree(X, y, 1.0, start=1e30 * rng.standard_normal(12))[1]
+    assert agree(X, y, 1.0, memory_limit=10)[1]
+    assert agree(X, y, 1.0, solver="ista", polish=True)[1]
+    assert agree((3 * X).astype(int), y, 1.0)[1]
+    for form in (sp.coo_array, sp.lil_array, np.ndarray.tolist):
+        assert agree(X, y, 1.0, form)[1]
+    assert not agree(X, y, 1.0, max_iter=0)[1]
+    assert not agree(X, y, 1.0, time_limit=0.0)[1]
+
+
+def test_extreme_scales_are_refused():
+    X, y, _ = case("plain")
+    with pytest.raises(ValueError, match=r"the squares of column 0 add up to inf.*divide X by a power of 10"):
+        l1fast.solve(blocks(1e200 * X, CUTS["one"]), y, 1.0)
+    with pytest.raises(ValueError, match="float64 cannot carry"):
+        l1fast.solve(blocks(1e-200 * X, CUTS["one"]), y, 1e-200)
+    with pytest.raises(ValueError, match=r"entries of y reach .* float64 cannot carry"):
+        l1fast.solve(blocks(X, CUTS["one"]), 1e200 * y, 1.0)
 
 
 def test_a_large_support_is_finished_without_a_gram_matrix():
