@@ -73,8 +73,11 @@ __all__ = [
     "compare",
     "convert",
     "cross_validate",
+    "from_anndata",
     "from_csr_parts",
     "from_npy_memmap",
+    "from_parquet",
+    "from_zarr",
     "lam_max",
     "lam_max_tasks",
     "open_blocks",
@@ -111,8 +114,11 @@ ELSEWHERE = {
     "ConversionState": "_convert",
     "Manifest": "_stores",
     "convert": "_convert",
+    "from_anndata": "_formats",
     "from_csr_parts": "_stores",
     "from_npy_memmap": "_stores",
+    "from_parquet": "_formats",
+    "from_zarr": "_formats",
     "open_blocks": "_stores",
 }
 """Public names of modules that are imported at first use."""

@@ -33,8 +33,8 @@ from l1fast._row_blocks import RowBlocks
 from l1fast.io import Dataset
 
 BLOCK_BYTES = 1 << 26
-"""Bytes of a block unless told otherwise: a pass over them takes some 30 ms, against 0.6 ms that a part costs beside its
-numbers (measured, CSR on one core of an EPYC); and they are little beside the memory of any machine."""
+"""Bytes of a block unless told otherwise: a pass over them takes some 30 ms, against 0.6 ms that a part costs beside
+its numbers (measured, CSR on one core of an EPYC); and they are little beside the memory of any machine."""
 
 MANIFEST, VERSION, FORMAT = "manifest.json", 1, "l1fast blocks"
 UNFINISHED = "unfinished.json"

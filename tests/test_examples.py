@@ -15,7 +15,10 @@ README = ROOT / "README.md"
     "name",
     [
         f"l1fast.{name}"
-        for name in ("_compare", "_convert", "_cross_validation", "_path", "_prox", "_result", "_solve", "_stores", "_tasks", "io")
+        for name in (
+            *("_compare", "_convert", "_cross_validation", "_formats", "_path", "_prox", "_result"),
+            *("_solve", "_stores", "_tasks", "io"),
+        )
     ]
     + ["l1fast.penalties"]
     + [f"l1fast.estimators.{name}" for name in ("_cv", "_linear", "_multitask", "_paths")],

@@ -18,7 +18,7 @@ LAYERS = (
     ("__init__",),
     ("cli",),
     ("_compare",),
-    ("plot", "_convert"),
+    ("plot", "_convert", "_formats"),
     ("_stores",),
     ("_displays", "io"),
     ("estimators",),
@@ -42,7 +42,20 @@ LAYERS = (
 HEIGHT = {name: -line for line, names in enumerate(LAYERS) for name in names}
 CLIENTS = ("__main__", "cli", "estimators", "plot", "io")  # these may use the public names
 MODULES = sorted([*PACKAGE.glob("*.py"), *PACKAGE.glob("estimators/*.py")])
-OPTIONAL = ("matplotlib", "rich", "pandas", "sklearn", "numba", "cvxpy", "pytest", "narwhals", "pyarrow", "dask")
+OPTIONAL = (
+    "matplotlib",
+    "rich",
+    "pandas",
+    "sklearn",
+    "numba",
+    "cvxpy",
+    "pytest",
+    "narwhals",
+    "pyarrow",
+    "dask",
+    "h5py",
+    "zarr",
+)
 
 
 def imported_modules(source):
