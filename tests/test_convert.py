@@ -487,7 +487,7 @@ def test_memory_does_not_grow_with_the_source(tmp_path, kind):
         peaks.append(1024 * int(done.stdout))
     size = sum(path.stat().st_size for path in (tmp_path / "blocks-32").glob("*.npz"))
     assert size > 8 * 2**20
-    assert peaks[1] - peaks[0] < 3 * 2**20 < size / 4
+    assert peaks[1] - peaks[0] < 6 * 2**20 < size / 2
     manifest = _stores.Manifest.read(tmp_path / "blocks-32")
     sizes = [part.bytes for part in manifest.parts]
     assert max(sizes) < 1.02 * 2**20
