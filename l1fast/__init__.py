@@ -54,11 +54,13 @@ __all__ = [
     "Comparison",
     "ComparisonRow",
     "ConvergenceWarning",
+    "ConversionState",
     "CrossValidation",
     "Gradient",
     "History",
     "Homotopy",
     "HuberDescent",
+    "Manifest",
     "PathResult",
     "PathState",
     "Result",
@@ -69,9 +71,16 @@ __all__ = [
     "TaskPathResult",
     "TaskResult",
     "compare",
+    "convert",
     "cross_validate",
+    "from_anndata",
+    "from_csr_parts",
+    "from_npy_memmap",
+    "from_parquet",
+    "from_zarr",
     "lam_max",
     "lam_max_tasks",
+    "open_blocks",
     "path",
     "path_tasks",
     "penalties",
@@ -101,9 +110,20 @@ ESTIMATORS = (
 )
 """Names of `l1fast.estimators` that are also reached as l1fast.NAME; they need scikit-learn, imported at first use."""
 
-
-BLOCKS = {"DaskBlocks": "_dask", "from_dask": "_dask"}
-"""Names for X in blocks of rows, and the module of each; it is imported at first use, with what it needs."""
+ELSEWHERE = {
+    "ConversionState": "_convert",
+    "DaskBlocks": "_dask",
+    "Manifest": "_stores",
+    "convert": "_convert",
+    "from_anndata": "_formats",
+    "from_csr_parts": "_stores",
+    "from_dask": "_dask",
+    "from_npy_memmap": "_stores",
+    "from_parquet": "_formats",
+    "from_zarr": "_formats",
+    "open_blocks": "_stores",
+}
+"""Public names of modules that are imported at first use; those of _dask need Dask even to be imported."""
 
 
 def __getattr__(name: str) -> Any:
@@ -115,12 +135,12 @@ def __getattr__(name: str) -> Any:
         from l1fast import estimators
 
         return getattr(estimators, name)
-    if name in BLOCKS:
+    if name in ELSEWHERE:
         from importlib import import_module
 
-        return getattr(import_module(f"l1fast.{BLOCKS[name]}"), name)
+        return getattr(import_module(f"l1fast.{ELSEWHERE[name]}"), name)
     raise AttributeError(f"module 'l1fast' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *ESTIMATORS, *BLOCKS})
+    return sorted({*globals(), *ESTIMATORS, *ELSEWHERE})

@@ -329,7 +329,7 @@ def _native(values: Array, name: str) -> tuple[Array, str]:
     """values in float32 or float64, native byte order and aligned; and what that took."""
     dtype = np.dtype(np.float32 if values.dtype.kind == "f" and values.dtype.itemsize == 4 else np.float64)
     if values.dtype == dtype and values.dtype.isnative and values.flags.aligned and (values.ndim > 1 or _flat(values)):
-        return np.asarray(values), ""
+        return np.asarray(values).view(dtype), ""  # a dtype that names the byte order of the machine is another one
     copied = patiently(lambda: np.array(values, dtype=dtype, order="K" if values.ndim > 1 else "C"), values.size)
     return np.require(copied, requirements="A"), f"{name} converted to {dtype}"
 
@@ -337,7 +337,7 @@ def _native(values: Array, name: str) -> tuple[Array, str]:
 def _index_array(indices: Array, name: str) -> tuple[Array, str]:
     """indices in int32 or int64, native, aligned and contiguous; and what that took."""
     if indices.dtype in (np.int32, np.int64) and indices.dtype.isnative and indices.flags.aligned and _flat(indices):
-        return np.asarray(indices), ""
+        return np.asarray(indices).view(indices.dtype.newbyteorder("=")), ""
     copied = patiently(lambda: np.array(indices, dtype=np.int64, order="C"), indices.size)
     return copied, f"{name} converted to int64"
 

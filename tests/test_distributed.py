@@ -31,7 +31,7 @@ N_BLOCKS = len(CUTS) - 1
 
 @contextmanager
 def cluster(n_workers=2, set_as_default=False, **options):
-    """A client of a cluster of so many processes with a thread each; closed in order, so that nothing is left to say."""
+    """A client of a cluster of so many processes with a thread each, closed in order: nothing is left to say."""
     options = {"threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": "1GB", **options}
     with (
         distributed.LocalCluster(n_workers=n_workers, **options) as workers,
@@ -373,5 +373,5 @@ def test_a_worker_short_of_memory():
         assert same(result, l1fast.solve(near, y, 60.0, n_threads=1))
         assert result.recoveries == 0
         del blocks
-        with pytest.raises(RuntimeError, match="block 1 of a list of tasks killed 1 workers.*fewer rows"):
+        with pytest.raises(RuntimeError, match=r"block 1 of a list of tasks killed 1 workers.*fewer rows"):
             l1fast.from_dask([dask.delayed(far_blocks.heavy)(k, 600_000_000) for k in range(3)], client=one)

@@ -15,7 +15,10 @@ README = ROOT / "README.md"
     "name",
     [
         f"l1fast.{name}"
-        for name in ("_compare", "_cross_validation", "_path", "_prox", "_result", "_solve", "_tasks", "io")
+        for name in (
+            *("_compare", "_convert", "_cross_validation", "_formats", "_path", "_prox", "_result"),
+            *("_solve", "_stores", "_tasks", "io"),
+        )
     ]
     + ["l1fast.penalties"]
     + [f"l1fast.estimators.{name}" for name in ("_cv", "_linear", "_multitask", "_paths")],
@@ -26,7 +29,7 @@ def test_docstrings(name):
     assert failed == 0
 
 
-@pytest.mark.parametrize("page", ["start.rst", "methods.rst"])
+@pytest.mark.parametrize("page", ["start.rst", "methods.rst", "blocks.md"])
 def test_pages(page):
     failed, tried = doctest.testfile(
         str(ROOT / "docs" / page), module_relative=False, optionflags=doctest.ELLIPSIS, encoding="utf-8"

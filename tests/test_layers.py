@@ -18,7 +18,8 @@ LAYERS = (
     ("__init__",),
     ("cli",),
     ("_compare",),
-    ("plot",),
+    ("plot", "_convert", "_formats"),
+    ("_stores",),
     ("_displays", "io"),
     ("estimators",),
     ("_cross_validation", "_tasks"),
@@ -56,6 +57,8 @@ OPTIONAL = (
     "pyarrow",
     "dask",
     "distributed",
+    "h5py",
+    "zarr",
 )
 
 

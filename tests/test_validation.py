@@ -3,6 +3,7 @@
 import contextlib
 import fractions
 import re
+import sys
 
 import judged
 import malformed
@@ -371,3 +372,19 @@ def test_strengths_that_overflow_with_the_weights():
     for strengths in ({"lam": 1e300}, {"lam": 1.0, "l2": 1e300}):
         with pytest.raises(ValueError, match=r"penalty_weights reach 1e\+10, and overflow"):
             l1fast.solve(X, y, **strengths, penalty_weights=[1.0, 1e10])
+
+
+@pytest.mark.parametrize("precision", [np.float32, np.float64])
+@pytest.mark.parametrize("index", [np.int32, np.int64])
+def test_a_dtype_that_names_the_byte_order_of_the_machine(precision, index):
+    """It equals the plain one, but its buffer has another format: Zarr gives such arrays."""
+
+    def marked(values):
+        return values.view(values.dtype.newbyteorder("<" if sys.byteorder == "little" else ">"))
+
+    X, y = problems.make(20, 5)
+    matrix = problems.with_index(scipy.sparse.csr_array(X.astype(precision)), index)
+    matrix.data, matrix.indices, matrix.indptr = map(marked, (matrix.data, matrix.indices, matrix.indptr))
+    for given in (marked(X.astype(precision)), marked(np.asfortranarray(X.astype(precision))), matrix):
+        result = judged.solve(given, marked(y), 1.0)
+        assert result.conversion == ""
