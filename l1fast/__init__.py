@@ -111,6 +111,7 @@ ESTIMATORS = (
 """Names of `l1fast.estimators` that are also reached as l1fast.NAME; they need scikit-learn, imported at first use."""
 
 ELSEWHERE = {
+    "ClusterError": "_dask",
     "ConversionState": "_convert",
     "DaskBlocks": "_dask",
     "Manifest": "_stores",

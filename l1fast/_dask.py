@@ -13,7 +13,8 @@ import pickle
 import secrets
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, ClassVar, NoReturn
@@ -37,11 +38,16 @@ from l1fast._design import Design
 from l1fast._row_blocks import Job, RowBlocks, Rows, Sums, add, tree_sum
 from l1fast._validation import as_design
 
-__all__ = ["DaskBlocks", "from_dask"]
+__all__ = ["ClusterError", "DaskBlocks", "connected", "from_dask"]
 
 Vector = NDArray[np.float64]
 Key = tuple[str, int]
 Graph = dict[Key, tuple[Any, ...]]
+
+
+class ClusterError(RuntimeError):
+    """A cluster lost what a solve needs, for good; the message says what, and the cure."""
+
 
 # ------------------------------------------------------------------------------------------------- what workers do
 
@@ -396,8 +402,8 @@ class DaskBlocks(RowBlocks):
         if self.client.status != "running" or "scheduler-" in reason:
             self._gone()
         if not lost:
-            raise RuntimeError(f"a task of {self.source} was cancelled ({reason}); solve again") from error
-        raise RuntimeError(
+            raise ClusterError(f"a task of {self.source} was cancelled ({reason}); solve again") from error
+        raise ClusterError(
             f"{self.told(lost[0])} was lost with its worker ({len(lost)} of {self.n_blocks} blocks were), and nothing "
             "says how to make it again: so it is with data put in place by client.scatter; make blocks by tasks, such "
             "as dask.delayed(load)(k) or client.submit(load, k), and call from_dask again"
@@ -405,7 +411,7 @@ class DaskBlocks(RowBlocks):
 
     def _gone(self) -> NoReturn:
         """Raise, as the scheduler is not there any more, or has forgotten everything."""
-        raise RuntimeError(
+        raise ClusterError(
             f"the scheduler that knew {self.source} was closed or restarted (the client is {self.client.status!r}), "
             "and the blocks went with it; connect again, call from_dask again, and solve again: with resume=PATH a "
             "solve goes on from the last outer step that it had written there"
@@ -418,7 +424,7 @@ class DaskBlocks(RowBlocks):
         killer = [k for k, block in enumerate(self.held) if block.status == "error"]
         if not killer and isinstance(error.task, tuple) and not error.task[0].startswith("l1fast_sum"):
             killer = [error.task[1]]
-        raise RuntimeError(
+        raise ClusterError(
             f"{self.told(killer[0]) if killer else f'task {error.task!r} of {self.source}'} killed "
             f"{error.allowed_failures + 1} workers one after the other, mostly a sign that it does not fit into their "
             "memory; make blocks of fewer rows, such as X.rechunk({0: n_rows}) of a dask array, or give workers more "
@@ -454,7 +460,7 @@ def from_dask(X: Any, *, client: Any = None) -> DaskBlocks:
         Dask is not installed.
     ValueError, TypeError
         X is none of these, the chunks do not hold all columns, or a block is malformed. The message names the block.
-    RuntimeError
+    ClusterError
         Workers died of a block again and again, a block was lost, or the scheduler. The message says which, and what
         helps.
 
@@ -483,7 +489,7 @@ def from_dask(X: Any, *, client: Any = None) -> DaskBlocks:
     token = secrets.token_hex(4)
     blocks = DaskBlocks(
         load=lambda k: held[k].result().X,
-        starts=np.zeros(len(sources) + 1, dtype=np.int64),
+        starts=np.arange(len(sources) + 1),  # until their sizes are known
         n_features=0,
         sparse=False,
         source=source,
@@ -508,6 +514,28 @@ def from_dask(X: Any, *, client: Any = None) -> DaskBlocks:
     blocks._wait(futures)
     return agreed(blocks, [fact for part in blocks._home(futures) for fact in part], X)
 
+
+@contextmanager
+def connected(address: str | None, n_workers: int | None = None) -> Iterator[Any]:
+    """A client of the scheduler at an address, or of so many processes of this machine, with a thread each."""
+    if address is not None:
+        try:
+            client = distributed.Client(address, timeout=CONNECT, set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise ClusterError(
+                f"no Dask scheduler answers at {address!r} ({error}); start one with `dask scheduler`, and give the "
+                "address that it prints, such as tcp://HOST:8786"
+            ) from error
+        with client:
+            yield client
+        return
+    cluster = distributed.LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=":0")
+    with cluster, distributed.Client(cluster, set_as_default=False) as client:
+        yield client
+
+
+CONNECT = 10
+"""Seconds in which a scheduler must answer."""
 
 DESCRIBED = 256
 """Blocks whose shapes one task tells."""

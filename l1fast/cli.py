@@ -222,6 +222,13 @@ def _parser() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     add("--restart", action="store_true", help="begin again, and replace what DIR holds of a conversion")
     add("--json", action="store_true", help="print one JSON object in place of text")
     add("--quiet", action="store_true", help="print no text and no progress; errors remain")
+    for added in (solve, path):
+        add = added.add_argument
+        add("--workers", type=_number(int, 1), metavar="N", help="read a folder of blocks in N processes, by Dask")
+        add("--dask", metavar="ADDRESS", help="or by the workers of the Dask scheduler at tcp://HOST:PORT")
+    solve.add_argument(
+        "--resume", metavar="FILE", help="of a folder of blocks: write the way to this .npz, go on from it"
+    )
     for added in (path, convert):
         added.add_argument(
             "--progress",
@@ -376,6 +383,27 @@ def _read_folder(arguments: argparse.Namespace) -> Dataset:
     return replace(data, X=replace(data.X, load=_Counted(data.X.load)))
 
 
+@contextmanager
+def _at_workers(data: Dataset, arguments: argparse.Namespace) -> Iterator[Dataset]:
+    """The data set with its blocks where they are to be read."""
+    if arguments.workers is None and arguments.dask is None:
+        yield data
+        return
+    if arguments.workers is not None and arguments.dask is not None:
+        raise _UsageError("--workers starts a cluster, and --dask names one; give one of them")
+    if data.format != "blocks":
+        raise _UsageError(
+            f"{arguments.file} is read as a whole, and workers take a folder of blocks; l1fast convert makes one of text"
+        )
+    from l1fast._dask import ClusterError, connected, from_dask
+
+    try:
+        with connected(arguments.dask, arguments.workers) as client:
+            yield replace(data, X=from_dask(data.X, client=client))
+    except ClusterError as error:
+        raise _UsageError(str(error)) from error
+
+
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
     """What `solve`, `path` and `compare` are all asked for."""
     return {
@@ -431,9 +459,9 @@ def _solve(arguments: argparse.Namespace) -> int:
 
     import l1fast
 
-    with _one_line_warnings(), _progress(arguments) as progress:
-        X, lam_max, lam = _design_and_strength(data, arguments)
-        options = _options(arguments) | _choice(arguments) | {"polish": arguments.polish}
+    with _at_workers(data, arguments) as near, _one_line_warnings(), _progress(arguments) as progress:
+        X, lam_max, lam = _design_and_strength(near, arguments)
+        options = _options(arguments) | _choice(arguments) | {"polish": arguments.polish, "resume": arguments.resume}
         result = l1fast.solve(X, data.y, lam, callback=progress, **options)
     if arguments.out is not None:
         write_result(result, arguments.out, data.feature_names)
@@ -460,7 +488,8 @@ def _describe(data: Dataset) -> dict[str, Any]:
     }
     if data.format == "blocks":
         about |= {"n_blocks": data.X.n_blocks, "n_bytes": data.X.n_bytes}
-        about["n_reads"] = data.X.load.calls / sum(data.X.starts[1:] > data.X.starts[:-1])
+        if data.X.load.calls:  # else workers read them
+            about["n_reads"] = data.X.load.calls / sum(data.X.starts[1:] > data.X.starts[:-1])
     return about
 
 
@@ -511,7 +540,9 @@ def _data_rows(data: Dataset, about: dict[str, Any]) -> list[tuple[str, str]]:
         ("X", f"{about['n_samples']:,} x {about['n_features']:,}, {about['dtype']}, {_density(about)}"),
     ]
     if "n_blocks" in about:
-        read = f"read {about['n_reads']:.3g} times, from the strength on to the certificate"
+        read = "read once, by workers"
+        if "n_reads" in about:
+            read = f"read {about['n_reads']:.3g} times, from the strength on to the certificate"
         rows.append(("blocks", f"{about['n_blocks']:,} of {about['n_bytes']:,} bytes in all, {read}"))
     return rows
 
@@ -546,9 +577,9 @@ def _path(arguments: argparse.Namespace) -> int:
 
     import l1fast
 
-    with _one_line_warnings(), _progress(arguments) as progress:
+    with _at_workers(data, arguments) as near, _one_line_warnings(), _progress(arguments) as progress:
         result = l1fast.path(
-            data.X,
+            near.X,
             data.y,
             n_lams=arguments.n_lams,
             lam_min_ratio=arguments.lam_ratio,
