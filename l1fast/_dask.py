@@ -476,7 +476,7 @@ def from_dask(X: Any, *, client: Any = None) -> DaskBlocks:
     Examples
     --------
     >>> import dask.array, distributed, l1fast
-    >>> with distributed.Client(processes=False, dashboard_address=None) as client:
+    >>> with distributed.Client(processes=False, dashboard_address=":0") as client:
     ...     X = dask.array.eye(6, chunks=(2, 6))
     ...     result = l1fast.solve(l1fast.from_dask(X), [3.0, 0.0, 0.0, 0.0, 0.0, 1.0], lam=0.5)
     >>> result.coef

@@ -570,7 +570,8 @@ def run_certified(
         more = outcome.iterates
         iterates = more if iterates is None or more is None else np.vstack([iterates, more[1:]])
         point, coef = outcome.point, problem.snapped(outcome.coef)
-        if not problem.near and (carry is None or problem.penalty.unpenalised(len(coef)).size):
+        on_path = carry is not None and carry.keep is None  # where nobody asks for the dual point
+        if not problem.near and (not on_path or problem.penalty.unpenalised(len(coef)).size):
             point = None  # the dual point needs q, which was left where it was made
         monitor.passes += point is None
         if point is None or coef is not outcome.coef:
