@@ -393,7 +393,7 @@ def _at_workers(data: Dataset, arguments: argparse.Namespace) -> Iterator[Datase
         raise _UsageError("--workers starts a cluster, and --dask names one; give one of them")
     if data.format != "blocks":
         raise _UsageError(
-            f"{arguments.file} is read as a whole, and workers take a folder of blocks; l1fast convert makes one of text"
+            f"{arguments.file} is read as a whole, and workers take a folder of blocks; l1fast convert makes one"
         )
     from l1fast._dask import ClusterError, connected, from_dask
 

@@ -49,6 +49,13 @@ def heavy(k, n_bytes):
     return np.eye(5) + k
 
 
+def warm():
+    """Import what a block needs, so that no worker is late for the first."""
+    import l1fast._dask
+
+    return l1fast._dask.__name__
+
+
 class Dying:
     """A function that kills its process at the first call for one block, and never again."""
 

@@ -50,8 +50,9 @@ def two_workers():
 def client(two_workers):
     """Both are there, and watched: Dask starts no worker again that dies before its nanny knows that it runs."""
     two_workers.wait_for_workers(2, timeout=60)
-    while any(nanny.status.name != "running" for nanny in two_workers.cluster.workers.values()):
+    while any(nanny.process.status.name != "running" for nanny in two_workers.cluster.workers.values()):
         time.sleep(0.05)
+    two_workers.run(far_blocks.warm)
     return two_workers
 
 
@@ -100,27 +101,25 @@ def test_uneven_empty_int64_and_read_only_blocks(client, near, expected):
     assert result.recoveries == 0
     assert same(result, expected)
     options = {"sample_weight": np.random.default_rng(0).random(far_blocks.N), "l2": 0.1}
-    result = l1fast.solve(blocks, target(), 1.0, solver="fista", tol=1e-2, **options)
+    result = l1fast.solve(blocks, target(), 1.0, solver="fista", tol=0.05, **options)
     referee.check(result, design(), target(), 1.0, **options)
 
 
 def test_paths_and_lam_max(client, near):
     blocks, y = l1fast.from_dask(delayed_blocks()), target()
     assert l1fast.lam_max(blocks, y) == pytest.approx(l1fast.lam_max(design(), y), rel=1e-12)
-    found = l1fast.path(blocks, y, n_lams=6, fit_intercept=True)
+    found = l1fast.path(blocks, y, n_lams=4, fit_intercept=True)
     referee.check_path(found, design(), y, fit_intercept=True)
-    alike = l1fast.path(near, y, n_lams=6, fit_intercept=True, n_threads=1)
+    alike = l1fast.path(near, y, n_lams=4, fit_intercept=True, n_threads=1)
     np.testing.assert_allclose(found.coefs.toarray(), alike.coefs.toarray(), rtol=0, atol=1e-9)
 
 
 def test_dask_arrays(client):
     X, y = design().toarray().astype(np.float32), target()
     lazy = da.from_array(X, chunks=(170, far_blocks.P))
-    result = l1fast.solve(lazy, da.from_array(y, chunks=100), LAM)
-    referee.check(result, X, y, LAM)
     csr = lazy.map_blocks(sparse.csr_array)
     assert l1fast.from_dask(csr).sparse
-    referee.check(l1fast.solve(csr, y, LAM), X, y, LAM)
+    referee.check(l1fast.solve(csr, da.from_array(y, chunks=100), LAM), X, y, LAM)
     unknown = lazy[lazy[:, 0] > 0.0]  # numbers of rows that only the workers know
     kept = X[:, 0] > 0.0
     referee.check(l1fast.solve(unknown, y[kept], 0.5), X[kept], y[kept], 0.5)
@@ -265,6 +264,9 @@ def test_ctrl_c(client, monkeypatch):
     monkeypatch.setattr(_block_problem, "gradients", Slow(_block_problem.gradients, 1.0))
     moments = []
 
+    def begin(state):
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+
     def interrupt(number, frame):
         moments.append(time.monotonic())
         raise KeyboardInterrupt
@@ -272,7 +274,7 @@ def test_ctrl_c(client, monkeypatch):
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
         with pytest.raises(KeyboardInterrupt):
-            l1fast.solve(blocks, target(), LAM, callback=lambda state: signal.setitimer(signal.ITIMER_REAL, 0.5))
+            l1fast.solve(blocks, target(), LAM, callback=begin)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
