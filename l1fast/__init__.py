@@ -110,21 +110,22 @@ ESTIMATORS = (
 )
 """Names of `l1fast.estimators` that are also reached as l1fast.NAME; they need scikit-learn, imported at first use."""
 
+DASK = ("ClusterError", "DaskBlocks", "from_dask")
+"""Names that need Dask, imported at first use."""
+
 ELSEWHERE = {
-    "ClusterError": "_dask",
+    **dict.fromkeys(DASK, "_dask"),
     "ConversionState": "_convert",
-    "DaskBlocks": "_dask",
     "Manifest": "_stores",
     "convert": "_convert",
     "from_anndata": "_formats",
     "from_csr_parts": "_stores",
-    "from_dask": "_dask",
     "from_npy_memmap": "_stores",
     "from_parquet": "_formats",
     "from_zarr": "_formats",
     "open_blocks": "_stores",
 }
-"""Public names of modules that are imported at first use; those of _dask need Dask even to be imported."""
+"""Public names of modules that are imported at first use."""
 
 
 def __getattr__(name: str) -> Any:

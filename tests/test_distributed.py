@@ -1,6 +1,7 @@
 """Row blocks with the workers of a Dask cluster: the answers of memory, whatever dies. Budget: 60 s of CPU."""
 
 import doctest
+import json
 import os
 import pickle
 import signal
@@ -15,7 +16,7 @@ from far_blocks import CUTS, Dying, Slow, block, design, target
 from scipy import sparse
 
 import l1fast
-from l1fast import _block_problem
+from l1fast import _block_problem, cli
 from l1fast._row_blocks import RowBlocks
 
 dask = pytest.importorskip("dask")
@@ -254,6 +255,43 @@ def test_the_examples_of_the_docstrings(client):
     failed, tried = doctest.testmod(_dask)
     assert tried > 0
     assert not failed
+
+
+# --------------------------------------------------------------------------------------------------- the command line
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rows = np.column_stack([design()[:300, :20].toarray(), target()[:300]])
+    np.savetxt(tmp_path / "small.csv", rows, fmt="%.17g", delimiter=",", header=",".join("abcdefghijklmnopqrstu"))
+    command = ["convert", str(tmp_path / "small.csv"), str(tmp_path / "blocks"), "--rows", "90", "--quiet"]
+    assert cli.main(command) == 0
+    return tmp_path / "blocks"
+
+
+def test_the_command_line(client, folder, tmp_path, capsys):
+    def told(verb, *more):
+        assert cli.main([verb, str(folder), "--json", *more]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    here = told("solve", "--threads", "1")
+    there = told("solve", "--dask", client.scheduler.address, "--resume", str(tmp_path / "way.npz"))
+    assert here["coefficients"] == there["coefficients"]
+    assert here["dual_gap"] == there["dual_gap"]
+    assert (tmp_path / "way.npz").exists()
+    assert told("path", "--n-lams", "3", "--workers", "1")["lam_max"] == pytest.approx(here["lam_max"])
+
+
+def test_the_command_line_refuses(folder, capsys, monkeypatch):
+    monkeypatch.setattr(_dask, "CONNECT", 0.5)
+    for options, words in (
+        (["--dask", "tcp://127.0.0.1:1"], "no Dask scheduler answers at 'tcp://127.0.0.1:1'"),
+        (["--dask", "tcp://127.0.0.1:1", "--workers", "2"], "give one of them"),
+    ):
+        assert cli.main(["solve", str(folder), *options]) == 2
+        assert words in capsys.readouterr().err
+    assert cli.main(["solve", str(folder.with_name("small.csv")), "--workers", "1"]) == 2
+    assert "l1fast convert makes one" in capsys.readouterr().err
 
 
 # ------------------------------------------------------------------------------------------------- stopping on the way
