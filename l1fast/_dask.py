@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NamedTuple, NoReturn
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -117,18 +117,23 @@ def as_made(made: Any) -> Any:
     return made
 
 
-def describe(*blocks: Block) -> list[tuple[tuple[int, int], bool | None, int]]:
-    """Shape, whether it is sparse (None: it has no rows), and bytes of each block."""
-    made: list[tuple[tuple[int, int], bool | None, int]] = []
-    for block in blocks:
-        kind = None if block.X is None else isinstance(block.X, Design) and block.X.sparse
-        made.append((block.shape, kind, block.nbytes))
-    return made
+class Facts(NamedTuple):
+    """What the driver knows of a block. sparse : None where it has no rows."""
+
+    shape: tuple[int, int]
+    sparse: bool | None
+    n_bytes: int
 
 
-def joined(*lists: list[Any]) -> list[Any]:
-    """One list of many."""
-    return [entry for part in lists for entry in part]
+def describe(block: Block) -> Facts:
+    """The facts of a block; a task for each, that runs where it is."""
+    kind = None if block.X is None else isinstance(block.X, Design) and block.X.sparse
+    return Facts(block.shape, kind, block.nbytes)
+
+
+def listed(*facts: Facts) -> list[Facts]:
+    """The facts of several blocks."""
+    return list(facts)
 
 
 def same(piece: bytes) -> bytes:
@@ -475,9 +480,9 @@ def from_dask(X: Any, *, client: Any = None) -> DaskBlocks:
 
     Examples
     --------
-    >>> import dask.array, distributed, l1fast
+    >>> import dask.array, distributed, l1fast, numpy as np
     >>> with distributed.Client(processes=False, dashboard_address=":0") as client:
-    ...     X = dask.array.eye(6, chunks=(2, 6))
+    ...     X = dask.array.from_array(np.eye(6), chunks=(2, 6))
     ...     result = l1fast.solve(l1fast.from_dask(X), [3.0, 0.0, 0.0, 0.0, 0.0, 1.0], lam=0.5)
     >>> result.coef
     array([2.5, 0. , 0. , 0. , 0. , 0.5])
@@ -507,9 +512,11 @@ def from_dask(X: Any, *, client: Any = None) -> DaskBlocks:
     blocks = replace(blocks, held=tuple(held))
     graph: Graph = {}
     described: list[Key] = []
+    facts = [(f"l1fast_described-{token}", k) for k in range(len(held))]
+    graph.update({key: (describe, block) for key, block in zip(facts, held, strict=True)})
     for first in range(0, len(held), DESCRIBED):
-        described.append((f"l1fast_described-{token}", first))
-        graph[described[-1]] = (describe, *held[first : first + DESCRIBED])
+        described.append((f"l1fast_listed-{token}", first))
+        graph[described[-1]] = (listed, *facts[first : first + DESCRIBED])
     futures = blocks._submit(graph, described)
     blocks._wait(futures)
     return agreed(blocks, [fact for part in blocks._home(futures) for fact in part], X)
@@ -538,7 +545,7 @@ CONNECT = 10
 """Seconds in which a scheduler must answer."""
 
 DESCRIBED = 256
-"""Blocks whose shapes one task tells."""
+"""Blocks whose facts come home together."""
 
 
 def read_sources(X: Any) -> tuple[str, list[tuple[Callable[[Any], Any], Any]]]:
@@ -582,7 +589,7 @@ def client_of(sources: Sequence[tuple[Any, Any]]) -> Any:
         ) from None
 
 
-def agreed(blocks: DaskBlocks, facts: list[tuple[tuple[int, int], bool | None, int]], X: Any) -> DaskBlocks:
+def agreed(blocks: DaskBlocks, facts: list[Facts], X: Any) -> DaskBlocks:
     """The blocks with what was found out of them, which must fit together, and with what X said before."""
     rows, columns = [shape[0] for shape, _, _ in facts], [shape[1] for shape, _, _ in facts]
     kinds = [kind for _, kind, _ in facts]
