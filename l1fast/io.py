@@ -291,6 +291,7 @@ def result_as_dict(result: Result, feature_names: list[str] | None = None) -> di
         "solver": result.solver,
         "reason": result.reason,
         "conversion": result.conversion,
+        "recoveries": result.recoveries,
         "support": _support(result.support, result.coef[result.support], feature_names),
     }
 

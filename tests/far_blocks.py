@@ -79,6 +79,6 @@ class Slow:
         self.work, self.seconds = work, seconds
         self.__name__ = work.__name__
 
-    def __call__(self, *given):
+    def __call__(self, *given, **named):
         time.sleep(self.seconds)
-        return self.work(*given)
+        return self.work(*given, **named)

@@ -1,4 +1,4 @@
-"""Row blocks with the workers of a Dask cluster: the answers of memory, whatever dies. Budget: 60 s of CPU."""
+"""Row blocks with the workers of a Dask cluster: the answers of memory, whatever dies. Budget: 60 s of CPU, half of it for starts of processes."""
 
 import doctest
 import json
@@ -30,12 +30,16 @@ LAM = 3.0
 N_BLOCKS = len(CUTS) - 1
 
 
+SMALL_AS_LARGE = {"distributed.scheduler.work-stealing": False, "distributed.scheduler.bandwidth": "100kB"}
+"""Dask moves the small blocks of a test no more readily than those of real data."""
+
+
 @contextmanager
 def cluster(n_workers=2, set_as_default=False, **options):
     """A client of a cluster of so many processes with a thread each, closed in order: nothing is left to say."""
     options = {"threads_per_worker": 1, "dashboard_address": ":0", "memory_limit": "1GB", **options}
     with (
-        dask.config.set({"distributed.scheduler.work-stealing": False}),  # which may leave a copy of a small block
+        dask.config.set(SMALL_AS_LARGE),
         distributed.LocalCluster(n_workers=n_workers, **options) as workers,
         distributed.Client(workers, set_as_default=set_as_default) as client,
     ):
@@ -81,9 +85,8 @@ def same(one, other):
     )
 
 
-def kill(client, address=None):
+def kill(client, address):
     """Kill a worker as the system would; returns when the scheduler knows."""
-    address = address or next(iter(client.nthreads()))
     pid = client.run(os.getpid, workers=[address])[address]
     os.kill(pid, signal.SIGKILL)
     while address in client.nthreads():
@@ -174,14 +177,17 @@ def test_a_pass_is_the_sum_of_row_blocks_bit_for_bit(client, near):
     np.testing.assert_allclose(again, design().T @ y, atol=1e-12)
 
 
-def test_much_is_sent_in_pieces(client, near, expected, monkeypatch):
+def test_much_is_sent_in_pieces(client, near, monkeypatch):
     """pytest turns Dask's warning of large graphs into an error."""
     blocks = l1fast.from_dask([dask.delayed(np.eye)(4, 2_000_000)])
     large = np.arange(2_000_000.0)
     np.testing.assert_array_equal(blocks.reduce(_block_problem.products, (large, 1), np.empty(4), None)[0], large[:4])
     monkeypatch.setattr(_dask, "PIECE", 1000)
-    blocks = l1fast.from_dask(delayed_blocks())
-    assert same(l1fast.solve(blocks, target(), LAM, fit_intercept=True), expected)
+    blocks, s = l1fast.from_dask(delayed_blocks()), np.random.default_rng(0).random(far_blocks.N)
+    arguments = (np.arange(150), np.arange(150.0), 0.25, 1.0, 1, False)
+    one, other = (some.reduce(_block_problem.gradients, arguments, target(), s) for some in (near, blocks))
+    np.testing.assert_array_equal(one[0], other[0])
+    assert one[1:] == other[1:]
 
 
 def test_blocks_tell_their_size(client):
@@ -196,8 +202,9 @@ def test_blocks_tell_their_size(client):
 
 
 def test_blocks_stay_where_they_are(client):
-    blocks = l1fast.from_dask(delayed_blocks(Slow(block, 0.1)))
-    l1fast.solve(blocks, target(), LAM, fit_intercept=True)
+    load = Slow(far_blocks.block_of_numbers, 0.2)
+    blocks = l1fast.from_dask([dask.delayed(load)(k, columns=1000) for k in range(6)])
+    l1fast.solve(blocks, np.random.default_rng(0).standard_normal(2400), 60.0)
     holders = client.who_has(list(blocks.held))
     assert {len(addresses) for addresses in holders.values()} == {1}
     assert len({address for addresses in holders.values() for address in addresses}) == 2
@@ -284,7 +291,7 @@ def test_the_command_line(client, folder, tmp_path, capsys):
 
     here = told("solve", "--threads", "1")
     there = told("solve", "--dask", client.scheduler.address, "--resume", str(tmp_path / "way.npz"))
-    assert here["coef"] == there["coef"]
+    assert here["support"] == there["support"]
     assert here["dual_gap"] == there["dual_gap"]
     assert (tmp_path / "way.npz").exists()
     assert told("path", "--n-lams", "3", "--workers", "1")["lam_max"] == pytest.approx(here["lam_max"])
@@ -359,24 +366,10 @@ def test_a_death(client, expected, stage, tmp_path, monkeypatch):
         assert "loaded anew" in repr(result)
 
 
-def test_a_death_between_passes(client, expected):
-    blocks, deaths = l1fast.from_dask(delayed_blocks(Slow(block, 0.1))), []
-
-    def murder(state):
-        if state.iteration == 1 and not deaths:
-            deaths.append(kill(client))
-
-    result = l1fast.solve(blocks, target(), LAM, fit_intercept=True, callback=murder)
-    assert deaths
-    assert same(result, expected)
-    assert result.recoveries >= 1
-
-
 def test_scattered_data_are_lost_for_good(client):
-    futures = client.scatter([design()[:600], design()[600:]], broadcast=False)
-    blocks = l1fast.from_dask(futures)
-    for address in list(client.nthreads()):
-        kill(client, address)
+    address = next(iter(client.nthreads()))
+    blocks = l1fast.from_dask(client.scatter([design()[:600], design()[600:]], workers=[address]))
+    kill(client, address)
     with pytest.raises(RuntimeError, match=r"block 0 of a list of tasks \(600 rows in .* bytes\).*client\.scatter"):
         l1fast.solve(blocks, target(), LAM)
 
