@@ -524,7 +524,7 @@ np.save(f"{folder}/coef.npy", result.coef)
 
 
 @LINUX
-@pytest.mark.parametrize("kind", ["npy", "csr"])
+@pytest.mark.parametrize("kind", ["npy", pytest.param("csr", marks=pytest.mark.slow)])
 def test_less_address_space_than_data(tmp_path, kind):
     """160 MB of X or more; 25 MB remain beside the 71 MB that must be left for OpenBLAS."""
     rng = np.random.default_rng(0)
