@@ -36,6 +36,7 @@ from l1fast._result import (
     State,
     Status,
 )
+from l1fast._row_blocks import RowBlocks
 from l1fast._solve import lam_max, solve
 from l1fast._tasks import TaskPathResult, TaskResult, lam_max_tasks, path_tasks, solve_tasks
 from l1fast._working_set import CD
@@ -61,6 +62,7 @@ __all__ = [
     "PathResult",
     "PathState",
     "Result",
+    "RowBlocks",
     "State",
     "Status",
     "Subgradient",

@@ -47,8 +47,9 @@ def naming(rows: Rows) -> Iterator[None]:
 
 def agreed(rows: Rows) -> None:
     """Raise unless the block has the shape that was told."""
-    if rows.X.shape != rows.shape:
-        raise ValueError(f"X has shape {rows.X.shape}, expected {rows.shape}; the block has changed, or was miscounted")
+    shape = np.shape(rows.X)
+    if shape != rows.shape:
+        raise ValueError(f"X has shape {shape}, expected {rows.shape}; the block has changed, or was miscounted")
 
 
 def read_block(rows: Rows) -> Design:
@@ -240,7 +241,10 @@ class BlockDesign:
             found = self.blocks.reduce(pieces, (chosen,), np.empty(self.shape[0]), None)
             assert found
             self._kept.clear()
-            self._kept[key] = checked(read_storage((sparse.vstack if self.sparse else np.vstack)(found[0])))
+            parts = found[0]
+            mixed = any(map(sparse.issparse, parts))
+            made = sparse.vstack([sparse.csr_array(part) for part in parts]) if mixed else np.vstack(parts)
+            self._kept[key] = checked(read_storage(made))
         return self._kept[key]
 
 

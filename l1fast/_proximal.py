@@ -31,6 +31,10 @@ STALL_LEAST = 1000
 SORT_AFTER = 50
 """Iterations after which the rows of a sparse X are sorted: the copy costs as much time as about 50 save."""
 
+OF_ESTIMATE = 1e3
+"""What the estimated squares of a linear operator are multiplied by, to be a bound on ||X||^2: by chance alone they are
+too small by that once in a million problems."""
+
 POWER_STEPS = 12
 """Power iterations for the first step constant; the loop itself corrects an estimate that is too low."""
 
@@ -53,7 +57,7 @@ class Loop:
         self.problem, self.monitor, self.adapt = problem, monitor, step == "backtracking"
         self.vectors, self.q, self.scratch = np.empty((6, len(start))), problem.blanks()[0], problem.scratch()
         self.vectors[0] = start
-        self.bound = float(problem.norm2.sum()) if problem.has_columns else np.inf  # else norm2 is an estimate
+        self.bound = float(problem.norm2.sum()) * (1.0 if problem.has_columns else OF_ESTIMATE)
         steps = 2 if self.adapt else POWER_STEPS
         estimate = spectral_norm2(problem, self.vectors, self.q, self.scratch, steps)
         self.lipschitz = min(estimate, self.bound)

@@ -50,6 +50,22 @@ class RowBlocks:
         Bytes of all blocks, as far as they are known.
     has_columns : bool
         Whether the entries of a column are to be had: not those of a linear operator.
+
+    Notes
+    -----
+    Memory: that of one block, and for cd the Gram matrix of the working set. Cost: every block is loaded, and a sparse
+    one is checked, for each pass. A block that is not what was told raises a ValueError that names it; errors of
+    ``load`` itself come through.
+
+    Examples
+    --------
+    >>> import numpy as np, l1fast
+    >>> rng = np.random.default_rng(0)
+    >>> parts = [rng.standard_normal((100, 20)) for _ in range(3)]
+    >>> X = l1fast.RowBlocks(parts.__getitem__, np.array([0, 100, 200, 300]), n_features=20, sparse=False)
+    >>> y = np.vstack(parts)[:, :2].sum(axis=1)
+    >>> l1fast.solve(X, y, 0.1 * l1fast.lam_max(X, y)).support
+    array([0, 1])
     """
 
     load: Callable[[int], Any]
@@ -61,6 +77,20 @@ class RowBlocks:
     has_columns: bool = True
     near: ClassVar[bool] = True
     """Whether numbers for each row come back from a pass at no cost."""
+
+    def __post_init__(self) -> None:
+        if not callable(self.load):
+            raise TypeError(f"load must be callable, got {self.load!r}")
+        starts = np.asarray(self.starts)
+        if starts.ndim != 1 or starts.dtype.kind not in "iu" or len(starts) < 2:
+            raise ValueError(
+                f"starts must be whole numbers, the first row of each block and the number of rows; got {self.starts!r}"
+            )
+        if starts[0] != 0 or (np.diff(starts.astype(np.int64)) < 0).any() or starts[-1] == 0:
+            raise ValueError(f"starts must begin at 0 and rise to the number of rows; got {starts}")
+        if self.n_features < 0:
+            raise ValueError(f"n_features must be at least 0, got {self.n_features}")
+        object.__setattr__(self, "starts", starts.astype(np.int64))
 
     @property
     def shape(self) -> tuple[int, int]:

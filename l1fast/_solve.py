@@ -80,9 +80,11 @@ def solve(
 
     Parameters
     ----------
-    X : array-like or sparse matrix, shape (n_samples, n_features)
+    X : array-like, sparse matrix, RowBlocks or LinearOperator, shape (n_samples, n_features)
         C- or F-contiguous, CSR or CSC in float32 or float64 (indices int32 or int64) are used without a copy;
-        anything else is converted once, and ``Result.conversion`` says so. Never changed.
+        anything else is converted once, and ``Result.conversion`` says so. Never changed. X may also stay where it is:
+        in blocks of rows (`RowBlocks`), or behind its products (`scipy.sparse.linalg.LinearOperator`, real). Then
+        extreme scales are refused, "homotopy" and "irls" are not to be had, and without columns neither is "cd".
     y : array-like, shape (n_samples,)
     lam : float
         L1 strength >= 0, in units of X.T @ y. At `lam_max` and above all penalised coefficients are 0.
@@ -145,7 +147,9 @@ def solve(
     Notes
     -----
     Cost: one read of X to check it, one for the column norms (two with an intercept), one for the final certificate,
-    and what the solver needs: one read for each FISTA iteration and for each working set of cd.
+    and what the solver needs: one read for each FISTA iteration and for each working set of cd. On blocks of rows cd
+    reads X twice for each working set, and ``time_limit`` is looked at between reads; memory is that of one block,
+    the Gram matrix and some vectors. A linear operator is multiplied by one vector on each side for each iteration.
 
     Scales: where squares of X, y or the weights leave float64, the problem is solved in units that are powers of two,
     and the answer turned back; ``objective`` and ``violation`` are then inf or 0 if they are beyond float64 themselves.
@@ -181,6 +185,8 @@ def solve(
     )
     algorithm, reason = wanted or choose(problem, cold=start is None)
     refuse_unfit(algorithm, problem)
+    if finish and not problem.has_columns:
+        raise ValueError("polish=True ends with cd, which needs the columns of X; a linear operator has none")
     algorithm = within_memory(algorithm, memory)
 
     if problem.trivial:
@@ -194,6 +200,9 @@ def solve(
         outcome, certificate, dual = run_polished(algorithm, problem, w, iterations, monitor, memory)
     else:
         outcome, certificate, dual = run_certified(algorithm, problem, w, iterations, monitor)
+    if not problem.near:  # the dual point has a number for each row: they come home once
+        dual = -certificate.scale * problem.at(outcome.coef).q
+        monitor.passes += 1.0
     result = conclude(problem, strengths[0], (algorithm.name, reason), outcome, certificate, dual, monitor, tol)
     if not result.converged:
         announce(advice(result), stacklevel=3)
@@ -307,19 +316,27 @@ def make_problem(
 
 
 def make_block_problem(blocks: RowBlocks, datafit: LeastSquares, penalty: ElasticNet, most_threads: int) -> Problem:
-    """The problem of an X in blocks of rows: extreme scales, and coefficients without a penalty, are refused."""
+    """The problem of an X in blocks of rows; extreme scales are refused there."""
     from l1fast._block_problem import BlockProblem  # here: most solves have no use for it
 
     refuse_weightless(datafit.sample_weight)
-    if penalty.unpenalised(blocks.shape[1]).size and not blocks.has_columns:
+    if penalty.unpenalised(blocks.shape[1]).size and not (blocks.has_columns and blocks.near):
+        kind = "on other machines" if blocks.has_columns else "a linear operator"
         raise ValueError(
-            "X is a linear operator, and some coefficients have no penalty, which needs their columns; give lam and "
+            f"X is {kind}, and some coefficients have no penalty, which needs their columns; give lam and "
             "penalty_weights values above 0"
         )
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        refuse_scale("y", datafit.null_loss, datafit.counted)
         made = BlockProblem.made(blocks, datafit, penalty, most_threads)
-    refuse_scale("y", datafit.null_loss, datafit.counted)
-    refuse_scale("X", float(made.norm2.max(initial=0.0)), np.sqrt(made.norm2))
+    largest = float(made.norm2.max(initial=0.0))
+    if largest > 1.0 / TINY_SQUARE or not np.isfinite(largest):
+        raise ValueError(
+            f"X is in blocks of rows, and the squares of column {int(np.argmax(made.norm2))} add up to {largest:g}: no "
+            f"more than {1.0 / TINY_SQUARE:g} is carried there; divide X by a power of 10"
+        )
+    refuse_scale("X", largest, np.sqrt(made.norm2))
+    refuse_faint(made)
     return made
 
 
@@ -404,6 +421,8 @@ def refuse_faint(problem: Problem) -> None:
     penalty, p = problem.penalty, problem.shape[1]
     least = (FAINT * 2.0 * problem.null_loss) ** 0.5, FAINT**0.5
     if penalty.weights is None and (penalty.lam >= least[0] or penalty.l2 >= least[1]):
+        return
+    if not problem.has_columns:  # whose squares are estimates
         return
     v = np.ones(p) if penalty.weights is None else penalty.weights
     faint = np.flatnonzero((problem.norm2 < FAINT) & (penalty.lam * v < least[0]) & (penalty.l2 * v < least[1]))

@@ -40,12 +40,18 @@ def as_design(X: Any, n_threads: int = 1) -> Design:
 
 
 def as_storage_or_blocks(X: Any) -> Storage | RowBlocks:
-    """X in blocks of rows as it is, a linear operator as one block, any other X taken apart."""
+    """X in blocks of rows where it is, any other X taken apart."""
+    blocks = as_blocks(X)
+    return as_storage(X) if blocks is None else blocks
+
+
+def as_blocks(X: Any) -> RowBlocks | None:
+    """X in blocks of rows as it is, a linear operator as one block; None for an X in memory."""
     if isinstance(X, RowBlocks):
         return X
     if hasattr(X, "matvec") and hasattr(X, "rmatvec"):
         return _operator_block(X)
-    return as_storage(X)
+    return None
 
 
 def _operator_block(X: Any) -> RowBlocks:
@@ -64,7 +70,7 @@ def as_storage(X: Any) -> Storage:
     if isinstance(X, Design):
         return X.storage
     if isinstance(X, RowBlocks):
-        raise TypeError("X is in blocks of rows; only solve, path, lam_max and compare take these")
+        raise TypeError("X is in blocks of rows; only solve, path and lam_max take these")
     storage = _sparse_storage(X) if sparse.issparse(X) else _dense_storage(X)
     if storage.shape[0] == 0:
         raise ValueError(f"X has shape {storage.shape}: at least one row is needed")

@@ -29,12 +29,14 @@ from sklearn.exceptions import ConvergenceWarning as SklearnConvergenceWarning
 from sklearn.utils import check_array
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
+from l1fast._block_problem import BlockDesign
 from l1fast._path import path
 from l1fast._result import Callback, ConvergenceWarning, PathCallback, Status, quietly
+from l1fast._row_blocks import RowBlocks
 from l1fast._solve import Bounds, lam_max, make_problem, read_penalty, solve
 from l1fast._tasks import lam_max_tasks, path_tasks, solve_tasks
 from l1fast._units import as_given
-from l1fast._validation import as_design, as_flag, as_storage, as_thread_count, as_vector, plain_numbers
+from l1fast._validation import as_blocks, as_design, as_flag, as_storage, as_thread_count, as_vector, plain_numbers
 
 Vector = NDArray[np.float64]
 
@@ -260,7 +262,7 @@ class Data:
     @property
     def dtype(self) -> np.dtype[Any]:
         """That of coef_: float32 for a float32 X, else float64."""
-        return np.dtype(np.float32 if self.X.dtype == np.float32 else np.float64)
+        return np.dtype(np.float32 if getattr(self.X, "dtype", None) == np.float32 else np.float64)
 
     @property
     def total(self) -> float:
@@ -277,12 +279,22 @@ def read_data(
     multi_output: bool = False,
     check_input: bool = True,
     parted: bool = False,
+    blocks: bool = False,
 ) -> Data:
     """Check X, y and the weights as scikit-learn does; no copy of a float X, and sparse formats stay what they are.
 
     Whether X is finite is not looked at: the core sees it in its first read of X, within `plain_errors`. parted : SciPy
     or a splitter takes X apart before the core does; so it is checked here, and a sparse one loses its spare room.
+    blocks : X may be in blocks of rows, or a linear operator, and stays there.
     """
+    found = as_blocks(X)
+    if found is not None:
+        if not blocks:
+            raise TypeError(
+                f"X is {found.source}, and {type(estimator).__name__} needs it in memory; Lasso and ElasticNet do not"
+            )
+        estimator.n_features_in_ = found.shape[1]
+        return Data(found, as_vector("y", y, found.shape[0]), read_weights(sample_weight, found.shape[0]))
     X, y = plain_numbers("X", X), plain_numbers("y", y)
     if check_input:
         X, y = validate_data(
@@ -331,7 +343,7 @@ def plain_errors(X: Any, estimator: str) -> Iterator[None]:
         with as_given():
             yield
     except ValueError as error:
-        if "remove or impute" in str(error) and getattr(X, "format", "") != "dok":
+        if "remove or impute" in str(error) and getattr(X, "format", "") != "dok" and as_blocks(X) is None:
             try:
                 check_array(X, accept_sparse=True, estimator=estimator, input_name="X")
             except ValueError as theirs:
@@ -349,6 +361,8 @@ def check_gram(precompute: Any, data: Data, fit_intercept: bool) -> None:
     """Check one entry of a Gram matrix given as precompute, as scikit-learn does; a sparse X has no use for it."""
     if isinstance(precompute, (bool, str)) or sparse.issparse(data.X):
         return
+    if as_blocks(data.X) is not None:
+        raise ValueError("precompute is a matrix, and X is not in memory to check it; leave it at False")
     gram, X, p = np.asarray(precompute), data.X, data.X.shape[1]
     if gram.shape != (p, p):
         raise ValueError(f"precompute has shape {gram.shape}, but X has {p} features; a Gram matrix is {(p, p)}")
@@ -473,6 +487,8 @@ class Fit:
         weights = None if factor is None else as_vector("penalty_factor", factor, n_features, least=0.0)
         bounds = read_bounds(value("positive", False), value("lower_bounds"), value("upper_bounds"))
         X, scale, n_threads = data.X, None, value("n_threads")
+        if value("standardize", False) and as_blocks(X) is not None:
+            raise ValueError("standardize=True needs X in memory; scale its columns yourself, or give penalty_factor")
         if value("standardize", False):
             with plain_errors(X, owner):
                 scale = column_scales(data, fit_intercept, n_threads)
@@ -671,6 +687,7 @@ class LinearRegressor(RegressorMixin, BaseEstimator):
 
     coef_: NDArray[Any]
     intercept_: Any
+    n_features_in_: int
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict with the linear model.
@@ -684,10 +701,25 @@ class LinearRegressor(RegressorMixin, BaseEstimator):
         ndarray, shape (n_samples,) or (n_samples, n_targets)
         """
         check_is_fitted(self)
+        blocks = as_blocks(X)
+        if blocks is not None:
+            return self._predict_blocks(blocks)
         X = sound(X, type(self).__name__)
         with located(X, type(self).__name__):
             X = validate_data(self, X, accept_sparse=["csr", "csc", "coo"], reset=False)
         predicted: NDArray[Any] = X @ self.coef_.T + self.intercept_
+        return predicted
+
+    def _predict_blocks(self, blocks: RowBlocks) -> NDArray[Any]:
+        """Predict for an X that is in blocks of rows, or a linear operator: one read for each target."""
+        if blocks.shape[1] != self.n_features_in_:
+            raise ValueError(
+                f"X has {blocks.shape[1]} features, but {type(self).__name__} is expecting {self.n_features_in_} "
+                "features as input"
+            )
+        coefs, design = np.atleast_2d(self.coef_), BlockDesign(blocks)
+        made = np.stack([design.apply(np.asarray(coef, dtype=np.float64)) for coef in coefs], axis=1)
+        predicted: NDArray[Any] = (made[:, 0] if self.coef_.ndim == 1 else made) + self.intercept_
         return predicted
 
     @property

@@ -132,7 +132,8 @@ class ElasticNet(MultiOutputMixin, LinearRegressor):
         Parameters
         ----------
         X : array-like or sparse matrix, shape (n_samples, n_features)
-            Used without a copy in float32 or float64, in any order and any sparse format that `l1fast.solve` takes.
+            Used without a copy in float32 or float64, in any order and any sparse format that `l1fast.solve` takes;
+            so are blocks of rows and linear operators.
         y : array-like, shape (n_samples,) or (n_samples, n_targets)
         sample_weight : float or array-like of shape (n_samples,), default=None
             s >= 0; only their ratios matter. 0 drops a sample.
@@ -161,7 +162,7 @@ class ElasticNet(MultiOutputMixin, LinearRegressor):
                 "estimator",
                 stacklevel=2,
             )
-        data = read_data(self, X, y, sample_weight, multi_output=True, check_input=check_input)
+        data = read_data(self, X, y, sample_weight, multi_output=True, check_input=check_input, blocks=True)
         check_gram(self.precompute, data, self.fit_intercept)
         fit = Fit.of(self, data, self.l1_ratio)
         targets = data.y[:, None] if data.y.ndim == 1 else data.y
