@@ -54,11 +54,13 @@ __all__ = [
     "Comparison",
     "ComparisonRow",
     "ConvergenceWarning",
+    "ConversionState",
     "CrossValidation",
     "Gradient",
     "History",
     "Homotopy",
     "HuberDescent",
+    "Manifest",
     "PathResult",
     "PathState",
     "Result",
@@ -69,9 +71,13 @@ __all__ = [
     "TaskPathResult",
     "TaskResult",
     "compare",
+    "convert",
     "cross_validate",
+    "from_csr_parts",
+    "from_npy_memmap",
     "lam_max",
     "lam_max_tasks",
+    "open_blocks",
     "path",
     "path_tasks",
     "penalties",
@@ -101,6 +107,16 @@ ESTIMATORS = (
 )
 """Names of `l1fast.estimators` that are also reached as l1fast.NAME; they need scikit-learn, imported at first use."""
 
+ELSEWHERE = {
+    "ConversionState": "_convert",
+    "Manifest": "_stores",
+    "convert": "_convert",
+    "from_csr_parts": "_stores",
+    "from_npy_memmap": "_stores",
+    "open_blocks": "_stores",
+}
+"""Public names of modules that are imported at first use."""
+
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
@@ -111,8 +127,12 @@ def __getattr__(name: str) -> Any:
         from l1fast import estimators
 
         return getattr(estimators, name)
+    if name in ELSEWHERE:
+        from importlib import import_module
+
+        return getattr(import_module(f"l1fast.{ELSEWHERE[name]}"), name)
     raise AttributeError(f"module 'l1fast' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *ESTIMATORS})
+    return sorted({*globals(), *ESTIMATORS, *ELSEWHERE})

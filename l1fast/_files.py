@@ -8,16 +8,28 @@ from __future__ import annotations
 import math
 import os
 import secrets
+import struct
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Archive", "FileError", "check_output", "count", "explained", "numbers", "read_array", "write_whole"]
+__all__ = [
+    "Archive",
+    "FileError",
+    "Header",
+    "check_output",
+    "count",
+    "explained",
+    "numbers",
+    "read_array",
+    "read_header",
+    "write_whole",
+]
 
 DEFLATE_RATIO = 1032  # deflate packs at most 1032 bytes into one (zlib, technical details)
 
@@ -77,8 +89,21 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def read_array(stream: IO[bytes], size: int, where: str) -> NDArray[Any]:
-    """One array in .npy format; `size` is what the file holds, and the header must not announce more."""
+class Header(NamedTuple):
+    """What stands before the numbers of a .npy file."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the numbers."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_header(stream: IO[bytes], end: int, where: str) -> Header:
+    """The header of an array in .npy format; `end` is where the bytes held end, and it must not announce more."""
     version = np.lib.format.read_magic(stream)
     if version == (1, 0):
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
@@ -88,14 +113,20 @@ def read_array(stream: IO[bytes], size: int, where: str) -> NDArray[Any]:
         raise FileError(f"{where}: .npy version {version} is for arrays with named fields; save plain numbers")
     if dtype.hasobject:
         raise FileError(f"{where}: holds pickled Python objects, which are never loaded; save numbers instead")
-    n_values = math.prod(shape)
-    announced = n_values * dtype.itemsize
-    held = size - stream.tell()
-    if min(shape, default=0) < 0 or max(announced, n_values) > held:  # values of no bytes are no data either
+    header = Header(shape, fortran, dtype)
+    held = end - stream.tell()  # below, values of no bytes are no data either
+    if min(shape, default=0) < 0 or max(header.nbytes, math.prod(shape)) > held:
         raise FileError(
-            f"{where}: announces shape {shape} of {dtype}, {count(announced, 'byte')}, but holds {held:,}; "
+            f"{where}: announces shape {shape} of {dtype}, {count(header.nbytes, 'byte')}, but holds {held:,}; "
             "it is truncated or damaged, write or download it again"
         )
+    return header
+
+
+def read_array(stream: IO[bytes], end: int, where: str) -> NDArray[Any]:
+    """One array in .npy format, in memory of its own; `end` as in `read_header`."""
+    header = read_header(stream, end, where)
+    announced = header.nbytes
     content = np.empty(announced, dtype=np.uint8)  # of its own, so that the array may be written to
     filled, view = 0, content.data
     while filled < announced and (more := stream.readinto(view[filled:])):  # type: ignore[attr-defined]
@@ -105,7 +136,7 @@ def read_array(stream: IO[bytes], size: int, where: str) -> NDArray[Any]:
             f"{where}: ends after {filled:,} of {count(announced, 'byte')}; it is truncated or damaged, "
             "write or download it again"
         )
-    values: NDArray[Any] = content.view(dtype).reshape(shape, order="F" if fortran else "C")
+    values: NDArray[Any] = content.view(header.dtype).reshape(header.shape, order="F" if header.fortran else "C")
     return values
 
 
@@ -127,7 +158,8 @@ class Archive:
         self.zip = zipfile.ZipFile(path)
         self.keys = {info.filename.removesuffix(".npy"): info for info in self.zip.infolist()}
 
-    def array(self, key: str) -> NDArray[Any]:
+    def member(self, key: str) -> tuple[zipfile.ZipInfo, str]:
+        """Where the archive has an array, and what errors call it."""
         where = f"{self.path}: array {key!r}"
         if key not in self.keys:
             found = ", ".join(sorted(self.keys)) or "nothing"
@@ -140,19 +172,55 @@ class Archive:
                 f"{where}: announces {count(info.file_size, 'byte')} in {info.compress_size:,} of a file of "
                 f"{self.size:,}; the archive is damaged, write or download it again"
             )
+        return info, where
+
+    def header(self, key: str) -> Header:
+        """What an array is, without reading it."""
+        info, where = self.member(key)
+        with self.zip.open(info) as stream:
+            return read_header(stream, info.file_size, where)
+
+    def array(self, key: str, *, verify: bool = True) -> NDArray[Any]:
+        """One array, in memory of its own.
+
+        verify : compare its checksum. Without it, what is not compressed is read as fast as a file can be.
+        """
+        info, where = self.member(key)
+        if not verify and info.compress_type == zipfile.ZIP_STORED:
+            with open(self.path, "rb") as plain:
+                start = self.start(key, plain)
+                plain.seek(start)
+                return read_array(plain, start + info.file_size, where)
         with self.zip.open(info) as stream:
             values = read_array(stream, info.file_size, where)
             if stream.read(1):  # also what makes zipfile compare the checksum of an empty array
                 raise FileError(f"{where}: goes on after its {count(values.nbytes, 'byte')}; the archive is damaged")
             return values
 
-    def numbers(self, key: str) -> NDArray[Any]:
-        return numbers(self.array(key), f"{self.path}: array {key!r}")
+    def start(self, key: str, stream: IO[bytes]) -> int:
+        """Where in the file, open as stream, the bytes of a member that is not compressed begin."""
+        info, where = self.member(key)
+        stream.seek(info.header_offset)
+        local = stream.read(LOCAL_HEADER)
+        start = info.header_offset + LOCAL_HEADER
+        if len(local) == LOCAL_HEADER:
+            start += sum(struct.unpack_from("<HH", local, LOCAL_HEADER - 4))  # the name, and what else there is
+        stored = info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & ENCRYPTED
+        if not stored or not local.startswith(b"PK\3\4") or start + info.file_size > self.size:
+            raise FileError(f"{where} does not lie in the file as it should; the archive is damaged, write it again")
+        return start
 
-    def indices(self, key: str) -> NDArray[Any]:
-        values = self.array(key)
+    def numbers(self, key: str, *, verify: bool = True) -> NDArray[Any]:
+        return numbers(self.array(key, verify=verify), f"{self.path}: array {key!r}")
+
+    def indices(self, key: str, *, verify: bool = True) -> NDArray[Any]:
+        values = self.array(key, verify=verify)
         if values.dtype.kind not in "iu" or values.ndim != 1:
             raise FileError(
                 f"{self.path}: array {key!r} must be 1-D integers, it is {values.ndim}-D {values.dtype}; {self.cure}"
             )
         return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+LOCAL_HEADER, ENCRYPTED = 30, 1
+"""Bytes before the name of a member, and the flag of one that needs a password (PKWARE, APPNOTE 4.3.7 and 4.4.4)."""

@@ -28,6 +28,9 @@ def describe(state: Any) -> str:
     for name, place in (("fold", "fold"), ("strength", "index")):
         if hasattr(state, place):
             words.append(f"{name} {getattr(state, place) + 1:,}/{total(state, place):,}")
+    if hasattr(state, "n_bytes"):
+        share = state.bytes_read / max(state.n_bytes, 1)
+        words.append(f"{share:.0%} of {state.n_bytes:,} bytes, row {state.n_samples:,}, part {state.n_parts + 1:,}")
     if hasattr(state, "iteration"):
         words.append(f"iteration {state.iteration:,}")
     for name, text in (("lam", "lam {:.3g}"), ("dual_gap", "gap {:.1e}"), ("support_size", "support {:,}")):
@@ -105,6 +108,8 @@ class Progress:
 
     def _count(self, state: Any) -> tuple[int, int | None]:
         """Steps done, and out of how many."""
+        if hasattr(state, "n_bytes"):
+            return state.bytes_read, state.n_bytes
         if not hasattr(state, "index"):
             return self.steps, None
         if not hasattr(state, "fold"):
@@ -129,7 +134,7 @@ class Progress:
             return
         elapsed = progress.TimeElapsedColumn()
         columns: list[Any] = [progress.SpinnerColumn("line"), elapsed]
-        if hasattr(state, "index"):
+        if hasattr(state, "index") or hasattr(state, "n_bytes"):
             columns = [progress.BarColumn(BAR_WIDTH), elapsed, "<", progress.TimeRemainingColumn(compact=True)]
         last = Column(no_wrap=True, overflow="ellipsis", ratio=1)  # a narrow terminal cuts this one
         columns.append(progress.TextColumn("{task.description}", markup=False, table_column=last))

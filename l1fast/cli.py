@@ -1,4 +1,4 @@
-"""The command line: `l1fast solve`, `l1fast path`, `l1fast compare`, `l1fast bench`, `l1fast info`.
+"""The command line: `l1fast solve`, `l1fast path`, `l1fast convert`, `l1fast compare`, `l1fast bench`, `l1fast info`.
 
 Results go to stdout, everything else to stderr. Exit codes: 0 solved to tol, 1 solved but not to tol, 2 wrong usage or
 input, 130 interrupted, 141 the reader of the output has gone. Whatever needs NumPy is imported inside the verbs.
@@ -17,6 +17,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -59,6 +60,14 @@ example:
 
 The strengths fall from lam_max, evenly spaced in the logarithm. explained is 1 - loss / loss of the best constant.
 l1fast.PathResult.load reads the .npz file; scipy.sparse.load_npz its coefficients alone. Exit codes as of solve."""
+CONVERT_EXAMPLE = """\
+example:
+  l1fast convert clicks.svm.xz clicks
+  l1fast solve clicks --lam-ratio 0.05
+
+FILE is svmlight text, .csv or .tsv, of any size: a part is in memory at a time. Interrupted or killed, the same command
+goes on behind the last part that was written. solve and path take the folder in place of a file, and read it part by
+part. Exit codes: 0 converted, 2 wrong usage or input, 130 interrupted."""
 COMPARE_EXAMPLE = """\
 examples:
   l1fast compare words.npz --lam-ratio 0.05 --solvers cd,fista,ista
@@ -140,13 +149,17 @@ def _parser() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
 
     solve = verb("solve", _solve, "read a file, solve, print the strongest coefficients", SOLVE_EXAMPLE)
     path = verb("path", _path, "read a file, solve at many strengths, print how the fit grows", PATH_EXAMPLE)
+    convert = verb("convert", _convert, "turn text of any size into a folder of blocks", CONVERT_EXAMPLE)
     compare = verb("compare", _compare, "run the solvers side by side: a table, a plot", COMPARE_EXAMPLE)
     bench = verb("bench", _bench, "time the solvers against FISTA and ISTA in plain NumPy", BENCH_EXAMPLE)
     info = verb("info", _info, "print versions and threads, for a bug report", "example:\n  l1fast info")
 
-    for added in (solve, path, compare, bench):
-        add = added.add_argument
-        add("file", metavar="FILE", help=".npz, .npy, .mtx, svmlight text, .csv or .tsv; text may be .gz, .bz2 or .xz")
+    for added in (solve, path, convert, compare, bench):
+        add, text = added.add_argument, "svmlight text, .csv or .tsv; text may be .gz, .bz2 or .xz"
+        folder = "; or a folder that convert made" * (added in (solve, path))
+        add("file", metavar="FILE", help=text if added is convert else f".npz, .npy, .mtx, {text}{folder}")
+        if added is convert:
+            add("folder", metavar="DIR", help="where the blocks go: new, empty, or begun by the same command")
         add("--target", metavar="FILE", help="y: .npy, .csv, .txt or .mtx with one column, if FILE holds none")
         add("--target-column", metavar="NAME", help="column of a table that holds y (default: the last)")
     for added in (solve, compare):
@@ -204,15 +217,22 @@ def _parser() -> tuple[_Parser, dict[str, argparse.ArgumentParser]]:
     add("--l2-ratio", type=_number(float, 0), default=0.0, metavar="A", help="squared term, times lam (default: 0)")
     add("--rows", type=_number(int, 0), default=ROWS, metavar="K", help="strengths to print (default: %(default)s)")
     add("--out", metavar="FILE", help="write all coefficients and gaps to a .npz or .json file")
-    add(
-        "--progress",
-        action=argparse.BooleanOptionalAction,
-        help=f"show how far it is from the start on, or never (default: after {PROGRESS_AFTER:g} s)",
-    )
+    add = convert.add_argument
+    add("--rows", type=_number(int, 1), metavar="N", help="rows of a part (default: as many as 64 MiB hold)")
+    add("--restart", action="store_true", help="begin again, and replace what DIR holds of a conversion")
+    add("--json", action="store_true", help="print one JSON object in place of text")
+    add("--quiet", action="store_true", help="print no text and no progress; errors remain")
+    for added in (path, convert):
+        added.add_argument(
+            "--progress",
+            action=argparse.BooleanOptionalAction,
+            help=f"show how far it is from the start on, or never (default: after {PROGRESS_AFTER:g} s)",
+        )
     add = compare.add_argument
     add("--no-plot", action="store_true", help="write no .png, which needs matplotlib")
     add("--out", metavar="PREFIX", help="write PREFIX.json and PREFIX.png; with --json nothing is written without it")
-    return parser, {"solve": solve, "path": path, "compare": compare, "bench": bench, "info": info}
+    verbs_by_name = {"solve": solve, "path": path, "convert": convert, "compare": compare, "bench": bench, "info": info}
+    return parser, verbs_by_name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -318,8 +338,42 @@ def _read(arguments: argparse.Namespace) -> tuple[Dataset, float]:
     from l1fast.io import read
 
     start = time.perf_counter()
-    data = read(arguments.file, arguments.target, target_column=arguments.target_column)
+    if os.path.isdir(arguments.file):
+        data = _read_folder(arguments)
+    else:
+        data = read(arguments.file, arguments.target, target_column=arguments.target_column)
     return data, time.perf_counter() - start
+
+
+FOLDER_VERBS = ("solve", "path")
+
+
+class _Counted:
+    """load(k) of row blocks, and how often it was called."""
+
+    def __init__(self, load: Callable[[int], Any]) -> None:
+        self.load, self.calls = load, 0
+
+    def __call__(self, k: int) -> Any:
+        self.calls += 1
+        return self.load(k)
+
+
+def _read_folder(arguments: argparse.Namespace) -> Dataset:
+    """The data set in a folder of blocks; X stays there."""
+    from l1fast._stores import open_blocks
+    from l1fast.io import read_target
+
+    if arguments.verb not in FOLDER_VERBS:
+        raise _UsageError(
+            f"{arguments.file} is a folder of blocks, which {' and '.join(FOLDER_VERBS)} take; give a file"
+        )
+    if arguments.target_column is not None:
+        raise _UsageError(f"{arguments.file} is a folder of blocks, which holds its target; drop --target-column")
+    data = open_blocks(arguments.file)
+    if arguments.target is not None:
+        data = replace(data, y=read_target(arguments.target))
+    return replace(data, X=replace(data.X, load=_Counted(data.X.load)))
 
 
 def _options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -342,9 +396,10 @@ def _choice(arguments: argparse.Namespace) -> dict[str, Any]:
 def _design_and_strength(data: Dataset, arguments: argparse.Namespace) -> tuple[Any, float, float]:
     """X, converted once for all calls, lam_max and the strength asked for."""
     import l1fast
+    from l1fast._row_blocks import RowBlocks
     from l1fast._validation import as_design, as_thread_count
 
-    X = as_design(data.X, as_thread_count(arguments.threads))
+    X = data.X if isinstance(data.X, RowBlocks) else as_design(data.X, as_thread_count(arguments.threads))
     lam_max = l1fast.lam_max(X, data.y, fit_intercept=arguments.intercept, positive=arguments.positive)
     ratio = LAM_RATIO if arguments.lam_ratio is None else arguments.lam_ratio
     return X, lam_max, ratio * lam_max if arguments.lam is None else arguments.lam
@@ -394,7 +449,7 @@ def _solve(arguments: argparse.Namespace) -> int:
 def _describe(data: Dataset) -> dict[str, Any]:
     n, p = data.X.shape
     stored = getattr(data.X, "nnz", n * p)
-    return {
+    about = {
         "file": data.source,
         "format": data.format,
         "n_samples": n,
@@ -403,6 +458,10 @@ def _describe(data: Dataset) -> dict[str, Any]:
         "density": _fraction(stored, n * p),
         "dtype": str(data.X.dtype),
     }
+    if data.format == "blocks":
+        about |= {"n_blocks": data.X.n_blocks, "n_bytes": data.X.n_bytes}
+        about["n_reads"] = data.X.load.calls / sum(data.X.starts[1:] > data.X.starts[:-1])
+    return about
 
 
 def _fraction(part: float, whole: float) -> float | None:
@@ -447,10 +506,14 @@ def _print_report(
 
 
 def _data_rows(data: Dataset, about: dict[str, Any]) -> list[tuple[str, str]]:
-    return [
+    rows = [
         ("file", f"{data.source} ({data.format})"),
         ("X", f"{about['n_samples']:,} x {about['n_features']:,}, {about['dtype']}, {_density(about)}"),
     ]
+    if "n_blocks" in about:
+        read = f"read {about['n_reads']:.3g} times, from the strength on to the certificate"
+        rows.append(("blocks", f"{about['n_blocks']:,} of {about['n_bytes']:,} bytes in all, {read}"))
+    return rows
 
 
 def _lam_row(lam: float, lam_max: float) -> tuple[str, str]:
@@ -535,6 +598,54 @@ def _print_path(data: Dataset, result: PathResult, read_seconds: float, argument
             f"{result.lams[k]:>11.6g}  {'-' if ratio is None else f'{ratio:.4g}':>13}  {df[k]:>9,}  "
             f"{result.deviance_explained[k]:>9.4f}  {result.dual_gaps[k]:>8.1e}  {result.seconds[k]:>8.3g}"
         )
+
+
+# ---------------------------------------------------------------- convert
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    from l1fast._convert import convert
+
+    start = time.perf_counter()
+    try:
+        with _progress(arguments) as progress:
+            made = convert(
+                arguments.file,
+                arguments.folder,
+                target=arguments.target,
+                target_column=arguments.target_column,
+                rows_per_part=arguments.rows,
+                on_progress=progress,
+                resume=not arguments.restart,
+            )
+    except KeyboardInterrupt:
+        _say("interrupted; the same command goes on behind the last part that was written")
+        return INTERRUPTED
+    n, p = made.n_samples, made.n_features
+    about = {
+        "file": arguments.file,
+        "folder": arguments.folder,
+        "n_samples": n,
+        "n_features": p,
+        "stored": made.n_entries,
+        "density": _fraction(made.n_entries, n * p),
+        "dtype": made.dtype,
+        "n_blocks": len(made.parts),
+        "n_bytes": sum(part.bytes for part in made.parts),
+        "seconds": time.perf_counter() - start,
+    }
+    if arguments.json:
+        print(json.dumps(about, allow_nan=False))
+    elif not arguments.quiet:
+        rows = [
+            ("file", arguments.file),
+            ("folder", arguments.folder),
+            ("X", f"{n:,} x {p:,}, {made.dtype}, {_density(about)}"),
+            ("blocks", f"{about['n_blocks']:,} of {about['n_bytes']:,} bytes in all"),
+            ("seconds", f"{about['seconds']:.3g}"),
+        ]
+        _print_rows(rows)
+    return CONVERGED
 
 
 # ---------------------------------------------------------------- compare

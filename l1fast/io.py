@@ -23,7 +23,7 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -140,11 +140,8 @@ def read(
     """
     path = Path(path)
     with explained(path):
-        kind = _recognise(path)
-        if target_column is not None and kind != "csv":
-            raise FileError(f"{path}: a target column belongs to a .csv or .tsv file, this one is {kind}; drop it")
-        if target_column is not None and target is not None:
-            raise FileError(f"{path}: both a target file and a target column are given; give one of them")
+        kind = recognise(path)
+        check_target_column(path, kind, target, target_column)
         y: NDArray[Any] | None = None
         names: list[str] | None = None
         if kind == "npz":
@@ -167,7 +164,7 @@ def read(
     else:
         y_path = path
     n, p = X.shape
-    _check_length(path, p)
+    check_length(path, p)
     if y.shape != (n,):
         raise FileError(f"{y_path}: y has shape {y.shape}, X has {count(n, 'row')}; they must agree")
     if names is not None and len(names) != p:
@@ -179,11 +176,21 @@ def read(
     return Dataset(X, y, names, str(path), kind)
 
 
+def check_target_column(
+    path: Path, kind: str, target: str | os.PathLike[str] | None, target_column: str | None
+) -> None:
+    """Raise if a target column is asked for where there can be none, or beside a target file."""
+    if target_column is not None and kind != "csv":
+        raise FileError(f"{path}: a target column belongs to a .csv or .tsv file, this one is {kind}; drop it")
+    if target_column is not None and target is not None:
+        raise FileError(f"{path}: both a target file and a target column are given; give one of them")
+
+
 def read_target(path: str | os.PathLike[str]) -> NDArray[Any]:
     """Read y from a file with one column: .npy, .csv, .txt, .mtx, or y of an .npz file. Raises FileError."""
     path = Path(path)
     with explained(path):
-        kind = _recognise(path)
+        kind = recognise(path)
         if kind == "npz":
             y = _read_npz(path)[1]
             if y is None:
@@ -196,7 +203,7 @@ def read_target(path: str | os.PathLike[str]) -> NDArray[Any]:
             values = _read_npy(path)
         elif kind == "mtx":
             values = _read_matrix_market(path)
-            _check_length(path, max(values.shape))
+            check_length(path, max(values.shape))
         else:
             values = _read_numbers(path)[1]
         if math.prod(values.shape) != max(values.shape, default=0):
@@ -253,7 +260,7 @@ def write_json(report: dict[str, Any], path: str | os.PathLike[str]) -> None:
     write_whole(path, lambda stream: _write_object(report, stream))
 
 
-def _check_length(path: Path, size: int) -> None:
+def check_length(path: Path, size: int) -> None:
     """Raise if a vector of that length, of which every use of X needs some, is more than all memory of this machine."""
     try:
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -374,15 +381,20 @@ def _open(path: Path) -> IO[bytes]:
     if path.exists() and not path.is_file():
         raise FileError(f"{path}: is not a regular file; save the data to a file first")
     with open(path, "rb") as stream:
-        head = stream.read(8)
-    for magic, opener in COMPRESSIONS.items():
-        if head.startswith(magic):
-            decompressed: IO[bytes] = opener(path, "rb")
-            return decompressed
-    return open(path, "rb")
+        opener = compression(stream)
+    opened: IO[bytes] = (opener or open)(path, "rb")
+    return opened
 
 
-def _recognise(path: Path) -> str:
+def compression(stream: IO[bytes]) -> Any:
+    """What opens the rest of a stream decompressed: `gzip.open` and its like; None where it is not compressed."""
+    start = stream.tell()
+    head = stream.read(8)
+    stream.seek(start)
+    return next((opener for magic, opener in COMPRESSIONS.items() if head.startswith(magic)), None)
+
+
+def recognise(path: Path) -> str:
     """The format: by the first bytes, then by the extension, then by the first lines."""
     with _open(path) as stream:
         head = stream.read(HEAD)
@@ -413,21 +425,41 @@ def _recognise(path: Path) -> str:
     raise FileError(f"{path}: the format is not recognised; use {FORMATS}")
 
 
-def _blocks(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    r"""Blocks of whole lines, each with the number of its first line; every line ends in \n, whatever it ended in."""
-    start, parts, line = stream.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK), list[bytes](), 1
+class Place(NamedTuple):
+    """Where a line of a text begins: its number, from 1, and the bytes, decompressed, that stand before it."""
+
+    line: int = 1
+    offset: int = 0
+
+
+START = Place()
+
+
+def _blocks(stream: IO[bytes], place: Place = START) -> Iterator[tuple[Place, bytes]]:
+    r"""Blocks of whole lines, each with its place; every line ends in \n, whatever it ended in.
+
+    place : where the stream stands, the beginning of a line.
+    """
+    line, before = place
+    start, parts = b"", list[bytes]()
+    if place == START:
+        mark = stream.read(len(BYTE_ORDER_MARK))
+        start = mark.removeprefix(BYTE_ORDER_MARK)
+        before += len(mark) - len(start)
+    read = before
     while chunk := start + stream.read(BLOCK):
         start = b""
         while chunk.endswith(b"\r") and (following := stream.read(1)):  # \r\n must not be parted
             chunk += following
+        read += len(chunk)
         whole, newline, rest = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n").rpartition(b"\n")
         if newline:
-            yield line, b"".join((*parts, whole, newline))
-            line += whole.count(b"\n") + 1
+            yield Place(line, before), b"".join((*parts, whole, newline))
+            line, before = line + whole.count(b"\n") + 1, read - len(rest)
             parts = []
         parts.append(rest)  # joined once, however long a line is
     if any(parts):
-        yield line, b"".join(parts) + b"\n"
+        yield Place(line, before), b"".join(parts) + b"\n"
 
 
 def _words(block: bytes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -525,7 +557,7 @@ def _read_matrix_market(path: Path) -> Any:
     values = array("d")
     with _open(path) as stream:
         held = path.stat().st_size * (1 if isinstance(stream, io.BufferedReader) else DEFLATE_RATIO)
-        for number, block in _blocks(stream):
+        for (number, _), block in _blocks(stream):
             while block and not sizes:
                 line, _, block = block.partition(b"\n")
                 if kind is None:
@@ -680,24 +712,41 @@ def _market_problem(words: list[str], kind: _MarketKind, sizes: list[int]) -> st
 # ---------------------------------------------------------------- svmlight
 
 
-def _read_svmlight(path: Path) -> tuple[Any, NDArray[np.float64]]:
+class SparseRows(NamedTuple):
+    """Rows of svmlight text as they stand there: labels, and the pairs of all rows one after the other."""
+
+    y: NDArray[np.float64]
+    columns: NDArray[np.int64]
+    values: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+
+NO_PAIR = "holds no index:value pair; it must hold lines such as '1.5 1:0.3 7:2'"
+
+
+def svmlight_blocks(stream: IO[bytes], path: Path, place: Place = START) -> Iterator[tuple[Place, SparseRows]]:
     """`label index:value index:value ... # comment`, one sample a line; a pair qid:... is ignored."""
+    for at, block in _blocks(stream, place):
+        if b"#" in block:
+            block = re.sub(rb"#[^\n]*", b"", block)
+        if b"qid:" in block:
+            block = re.sub(rb"(?<=[ \t])qid:\S+", b"", block)
+        try:
+            rows = _parse_svmlight(block)
+        except ValueError:
+            for number, line in enumerate(block.split(b"\n"), at.line):
+                if problem := _svmlight_problem(line):
+                    raise FileError(f"{path}: line {number}: {problem}") from None
+            raise
+        yield at, rows
+
+
+def _read_svmlight(path: Path) -> tuple[Any, NDArray[np.float64]]:
     labels, values, lengths = array("d"), array("d"), array("q", [0])
     indices = array("i")  # "q", int64, from the first index on that needs it
     smallest, largest = math.inf, -1
     with _open(path) as stream:
-        for first_line, block in _blocks(stream):
-            if b"#" in block:
-                block = re.sub(rb"#[^\n]*", b"", block)
-            if b"qid:" in block:
-                block = re.sub(rb"(?<=[ \t])qid:\S+", b"", block)
-            try:
-                y, columns, entries, counts = _parse_svmlight(block)
-            except ValueError:
-                for number, line in enumerate(block.split(b"\n"), first_line):
-                    if problem := _svmlight_problem(line):
-                        raise FileError(f"{path}: line {number}: {problem}") from None
-                raise
+        for _, (y, columns, entries, counts) in svmlight_blocks(stream, path):
             if columns.size:
                 smallest, largest = min(smallest, int(columns.min())), max(largest, int(columns.max()))
             if largest > np.iinfo(np.int32).max and indices.typecode == "i":
@@ -707,7 +756,7 @@ def _read_svmlight(path: Path) -> tuple[Any, NDArray[np.float64]]:
             indices.frombytes(columns.astype(indices.typecode).tobytes())
             lengths.frombytes(counts.tobytes())
     if largest < 0:
-        raise FileError(f"{path}: holds no index:value pair; it must hold lines such as '1.5 1:0.3 7:2'")
+        raise FileError(f"{path}: {NO_PAIR}")
     positions = np.frombuffer(indices, dtype=indices.typecode)
     if smallest > 0:
         positions -= 1  # counted from 1
@@ -719,10 +768,8 @@ def _read_svmlight(path: Path) -> tuple[Any, NDArray[np.float64]]:
     return X, np.frombuffer(labels)
 
 
-def _parse_svmlight(
-    block: bytes,
-) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-    """Labels, column indices, values and entries per line of whole lines; ValueError if any line is malformed."""
+def _parse_svmlight(block: bytes) -> SparseRows:
+    """The rows of whole lines; ValueError if any line is malformed."""
     characters = np.frombuffer(block, dtype=np.uint8)
     starts, per_line = _words(block)
     per_line = per_line[per_line > 0]  # a blank line is no sample
@@ -749,7 +796,7 @@ def _parse_svmlight(
         inside = columns[ends[row] - counts[row] : ends[row]]
         if len(np.unique(inside)) < len(inside):
             raise ValueError("an index occurs twice in a line")
-    return numbers[is_label], columns, pairs[:, 1], counts
+    return SparseRows(numbers[is_label], columns, pairs[:, 1], counts)
 
 
 def _svmlight_problem(line: bytes) -> str:
@@ -803,60 +850,85 @@ def _read_table(
     path: Path, target_column: str | None, *, take_target: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None, list[str] | None]:
     """X, y and names; y is the named or last column, or None without `take_target`."""
-    names, table = _read_numbers(path)
-    width = table.shape[1]
+    layout, table = _read_numbers(path)
+    names = layout.names
     if not take_target:
         return patiently(lambda: np.asfortranarray(table), table.size), None, names
-    labels = names if names is not None else [str(number) for number in range(1, width + 1)]
-    if width < 2:
-        raise FileError(f"{path}: one column cannot be both X and y; {GIVE_TARGET}")
-    column = width - 1
-    if target_column is not None:
-        if labels.count(target_column) != 1:
-            problem = "occurs more than once" if target_column in labels else "is not in the file"
-            known = ", ".join(labels[:10]) + (", ..." if width > 10 else "")
-            raise FileError(f"{path}: the target column {target_column!r} {problem}; it has {known}")
-        column = labels.index(target_column)
-    keep = [j for j in range(width) if j != column]
+    column = layout.target(path, target_column)
+    keep = [j for j in range(layout.width) if j != column]
     X = patiently(lambda: np.asfortranarray(table[:, keep]), 2 * table.size)
     return X, table[:, column].copy(), None if names is None else [names[j] for j in keep]
 
 
-def _read_numbers(path: Path) -> tuple[list[str] | None, NDArray[np.float64]]:
-    """The header, if there is one, and the numbers of a delimited text file."""
-    names: list[str] | None = None
+class TableLayout(NamedTuple):
+    """What the first line of a delimited text file tells; `header` is its number where it holds names, else 0."""
+
+    delimiter: str
+    width: int
+    names: list[str] | None
+    header: int
+
+    def target(self, path: Path, name: str | None) -> int:
+        """The column that holds y: the one of that name, or number, or the last."""
+        if self.width < 2:
+            raise FileError(f"{path}: one column cannot be both X and y; {GIVE_TARGET}")
+        if name is None:
+            return self.width - 1
+        labels = self.names if self.names is not None else [str(number) for number in range(1, self.width + 1)]
+        if labels.count(name) != 1:
+            problem = "occurs more than once" if name in labels else "is not in the file"
+            known = ", ".join(labels[:10]) + (", ..." if self.width > 10 else "")
+            raise FileError(f"{path}: the target column {name!r} {problem}; it has {known}")
+        return labels.index(name)
+
+
+NO_ROW = "holds no row of numbers; write or download it again"
+
+
+def table_blocks(
+    stream: IO[bytes], path: Path, place: Place = START, layout: TableLayout | None = None
+) -> Iterator[tuple[Place, TableLayout, NDArray[np.float64]]]:
+    """Rows of numbers of a delimited text file, and its layout, which the first line tells if it is not given."""
+    for at, block in _blocks(stream, place):
+        text = block.decode("utf-8", "surrogateescape").split("\n")
+        lines = [(number, line) for number, line in enumerate(text, at.line) if line.strip(" ")]
+        if lines and layout is None:
+            number, line = lines[0]
+            delimiter = _delimiter(line)
+            cells = _cells(line, delimiter)
+            is_header = not any(map(_is_float, cells))
+            names = _header(cells, path, number) if is_header else None
+            layout = TableLayout(delimiter, len(cells), names, number if is_header else 0)
+        if lines and layout is not None and lines[0][0] == layout.header:
+            del lines[0]
+        if not lines or layout is None:
+            continue
+        try:
+            rows = np.loadtxt(
+                [line for _, line in lines], delimiter=layout.delimiter, quotechar='"', comments=None, ndmin=2
+            )
+            regular = rows.shape[1] == layout.width and bool(np.isfinite(rows).all())
+        except ValueError:
+            regular = False
+        if not regular:
+            for number, line in lines:
+                if problem := _row_problem(_cells(line, layout.delimiter), layout.width, layout.names):
+                    raise FileError(f"{path}: line {number}: {problem}")
+            raise FileError(f"{path}: lines {lines[0][0]} to {lines[-1][0]} are not all numbers; correct them")
+        yield at, layout, rows
+
+
+def _read_numbers(path: Path) -> tuple[TableLayout, NDArray[np.float64]]:
+    """The layout and all numbers of a delimited text file."""
+    layout: TableLayout | None = None
     values = array("d")
-    delimiter, width = "", 0
     with _open(path) as stream:
-        for first_line, block in _blocks(stream):
-            text = block.decode("utf-8", "surrogateescape").split("\n")
-            lines = [(number, line) for number, line in enumerate(text, first_line) if line.strip(" ")]
-            if lines and not width:
-                number, line = lines[0]
-                delimiter = _delimiter(line)
-                cells = _cells(line, delimiter)
-                width = len(cells)
-                if not any(map(_is_float, cells)):
-                    names = _header(cells, path, number)
-                    del lines[0]
-            if not lines:
-                continue
-            try:
-                rows = np.loadtxt(
-                    [line for _, line in lines], delimiter=delimiter, quotechar='"', comments=None, ndmin=2
-                )
-                regular = rows.shape[1] == width and bool(np.isfinite(rows).all())
-            except ValueError:
-                regular = False
-            if not regular:
-                for number, line in lines:
-                    if problem := _row_problem(_cells(line, delimiter), width, names):
-                        raise FileError(f"{path}: line {number}: {problem}")
-                raise FileError(f"{path}: lines {lines[0][0]} to {lines[-1][0]} are not all numbers; correct them")
+        for _, told, rows in table_blocks(stream, path):
+            layout = told
             values.frombytes(rows.tobytes())
-    if not values:
-        raise FileError(f"{path}: holds no row of numbers; write or download it again")
-    return names, np.frombuffer(values).reshape(-1, width)
+    if layout is None or not values:
+        raise FileError(f"{path}: {NO_ROW}")
+    return layout, np.frombuffer(values).reshape(-1, layout.width)
 
 
 def _header(cells: list[str], path: Path, number: int) -> list[str]:

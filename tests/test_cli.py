@@ -315,6 +315,139 @@ def test_path_json(problem, capsys):
     assert [one["lam"] / found["lam_max"] for one in found["strengths"]] == pytest.approx([1, 1e-3**0.5, 1e-3])
 
 
+# ---------------------------------------------------------------- folders of blocks
+
+
+@pytest.fixture(scope="module")
+def folder(problem, tmp_path_factory):
+    """The data set as a table with names, and as the folder of blocks made from it."""
+    _, X, y = problem
+    place = tmp_path_factory.mktemp("blocks")
+    header = ",".join([*(f"column {j}" for j in range(20)), "y"])
+    np.savetxt(place / "small.csv", np.column_stack([X, y]), fmt="%.17g", delimiter=",", header=header, comments="")
+    assert cli.main(["convert", str(place / "small.csv"), str(place / "blocks"), "--rows", "12", "--quiet"]) == 0
+    return place / "blocks"
+
+
+def test_convert(problem, tmp_path):
+    X, y = problem[1], problem[2]
+    rows = [" ".join(f"{j + 1}:{value!r}" for j, value in enumerate(row) if value) for row in X.tolist()]
+    (tmp_path / "small.svm").write_text(
+        "".join(f"{label!r} {row}\n" for label, row in zip(y.tolist(), rows, strict=True))
+    )
+    done = run("convert", "small.svm", "blocks", "--rows", 20, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    printed = dict(re.findall(r"^(\S.*?)  +(.*)$", done.stdout, re.MULTILINE))
+    assert (printed["file"], printed["folder"]) == ("small.svm", "blocks")
+    assert printed["X"].startswith(f"50 x 20, float64, {np.count_nonzero(X):,} stored entries")
+    size = sum(path.stat().st_size for path in (tmp_path / "blocks").glob("*.npz"))
+    assert printed["blocks"] == f"3 of {size:,} bytes in all"
+    done = run("convert", "small.svm", "blocks", "--rows", 20, "--json", cwd=tmp_path)  # there already
+    found = json.loads(done.stdout)
+    assert (found["n_samples"], found["n_features"], found["n_blocks"], found["n_bytes"]) == (50, 20, 3, size)
+    done = run("convert", "small.svm", "blocks", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    one_line(done.stderr, "another rows_per_part", "--restart")
+    assert run("convert", "small.svm", "blocks", "--restart", cwd=tmp_path).returncode == 0
+    assert len(list((tmp_path / "blocks").glob("*.npz"))) == 1
+
+
+def test_convert_progress(folder, tmp_path, capsys):
+    source = str(folder.with_name("small.csv"))
+    assert cli.main(["convert", source, str(tmp_path / "blocks"), "--progress"]) == 0
+    assert re.fullmatch(r"100% of [\d,]+ bytes, row 50, part 1, [\d.]+ s\n", capsys.readouterr().err)
+    assert cli.main(["convert", source, str(tmp_path / "blocks"), "--quiet"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+@POSIX
+def test_convert_interrupted(tmp_path):
+    (tmp_path / "long.svm").write_text("1 1:2 77:3 78:4\n-1 5:6\n" * 2_000_000)  # some ten seconds of work
+    command = ("convert", "long.svm", "blocks", "--rows", 20_000)
+    process = start(*command, "--progress", cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    with process:
+        while "part 1" in process.stderr.readline():
+            pass  # a part is written before the next line
+        process.send_signal(signal.SIGINT)
+        out, error = process.communicate(timeout=20)
+    assert (process.returncode, out) == (130, "")
+    assert error.splitlines()[-1].startswith("l1fast: interrupted; the same command goes on")
+    assert (tmp_path / "blocks/unfinished.json").exists()
+    done = run("solve", "blocks", cwd=tmp_path)
+    assert done.returncode == 2
+    one_line(done.stderr, "has not ended")
+
+
+def test_solve_a_folder(problem, folder, tmp_path):
+    _, X, y = problem
+    done = run("solve", folder, "--lam", 3, "--top", 2, "--intercept", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    expected = l1fast.solve(X, y, 3.0, fit_intercept=True)
+    rows = dict(re.findall(r"^(\S.*?)  +(.*)$", done.stdout, re.MULTILINE))
+    assert rows["file"].endswith("blocks (blocks)")
+    assert rows["X"].startswith("50 x 20, float64, 1,000 stored entries")
+    assert float(rows["objective"]) == pytest.approx(expected.objective, rel=1e-6)
+    assert rows["support"] == f"{len(expected.support)} of 20 features"
+    size = sum(path.stat().st_size for path in folder.glob("*.npz"))
+    blocks = re.fullmatch(rf"5 of {size:,} bytes in all, read ([\d.]+) times, .+", rows["blocks"])
+    passes = re.fullmatch(r"\w+, [\d,]+ iterations, [\d,]+ epochs, ([\d.]+) passes; .+", rows["solver"])
+    assert 2 < float(passes[1]) <= float(blocks[1]) <= 12
+    assert done.stdout.split("coefficient\n")[1].startswith("column 1 ")
+
+
+def test_solve_a_folder_as_json_with_another_target(problem, folder, tmp_path, capsys):
+    _, X, y = problem
+    np.save(tmp_path / "y.npy", -y)
+    assert cli.main(["solve", str(folder), "--target", str(tmp_path / "y.npy"), "--lam", "3", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert (found["format"], found["n_blocks"], found["status"]) == ("blocks", 5, "converged")
+    assert found["n_reads"] > 2
+    assert found["objective"] == pytest.approx(l1fast.solve(X, -y, 3.0).objective, rel=1e-6)
+    np.save(tmp_path / "y.npy", y[1:])
+    assert cli.main(["solve", str(folder), "--target", str(tmp_path / "y.npy")]) == 2
+    one_line(capsys.readouterr().err, "49", "50")
+
+
+def test_path_of_a_folder(problem, folder, tmp_path, capsys):
+    _, X, y = problem
+    out = tmp_path / "out.json"
+    assert cli.main(["path", str(folder), "--n-lams", "6", "--tol", "1e-9", "--out", str(out)]) == 0
+    rows = dict(re.findall(r"^(\S.*?)  +(.*)$", capsys.readouterr().out, re.MULTILINE))
+    assert rows["blocks"].startswith("5 of ")
+    expected = l1fast.path(X, y, n_lams=6, tol=1e-9)
+    for strength, lam, objective in zip(
+        json.loads(out.read_text())["strengths"], expected.lams, expected.objectives, strict=True
+    ):
+        assert strength["lam"] == pytest.approx(lam)
+        assert strength["objective"] == pytest.approx(objective, rel=1e-8)
+        assert all(one["feature"] == f"column {one['index']}" for one in strength["support"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        (["solve", "--target-column", "y"], "drop --target-column"),
+        (["solve", "--solver", "homotopy"], "homotopy needs X in memory"),
+        (["solve", "--solver", "irls"], "irls"),
+        (["bench"], "solve and path take"),
+        (["compare"], "solve and path take"),
+        (["path", "--target-column", "y"], "drop --target-column"),
+    ],
+)
+def test_what_a_folder_cannot_do(folder, tmp_path, capsys, monkeypatch, arguments, fragment):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([arguments[0], str(folder), *arguments[1:]]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    one_line(printed.err, "error", fragment)
+
+
+def test_a_folder_that_is_none(tmp_path, capsys):
+    for verb in ("solve", "path"):
+        assert cli.main([verb, str(tmp_path)]) == 2
+        one_line(capsys.readouterr().err, "holds no manifest.json")
+
+
 def test_path_with_nothing_to_fit(tmp_path, capsys):
     np.savez(tmp_path / "zero.npz", X=np.ones((3, 2)), y=np.zeros(3))
     assert cli.main(["path", str(tmp_path / "zero.npz")]) == 0
@@ -431,7 +564,7 @@ def test_a_malformed_file_in_a_process(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        ("", "give a verb: solve, path, compare, bench, info"),
+        ("", "give a verb: solve, path, convert, compare, bench, info"),
         ("slove x.npz", "did you mean solve?"),
         ("solve", "FILE"),
         ("solve x.npz --lam-ration 1", "did you mean --lam-ratio?"),
@@ -454,6 +587,9 @@ def test_a_malformed_file_in_a_process(tmp_path):
         ("path x.npz --lam-ratio 0", "--lam-ratio: must be a number > 0 and <= 1, not '0'"),
         ("path x.npz --lam-ratio 1.5", "'1.5'"),
         ("path x.npz --lam 1", "'--lam'"),
+        ("convert x.svm", "DIR"),
+        ("convert x.svm blocks --rows 0", "an integer >= 1"),
+        ("convert x.svm blocks --restrat", "did you mean --restart?"),
         ("pth x.npz", "did you mean path?"),
     ],
 )
@@ -573,7 +709,7 @@ def test_an_encoding_without_the_letters_of_a_name(problem, tmp_path):
 # ---------------------------------------------------------------- help, version, info
 
 
-@pytest.mark.parametrize("verb", [[], ["solve"], ["path"], ["compare"], ["bench"], ["info"]])
+@pytest.mark.parametrize("verb", [[], ["solve"], ["path"], ["convert"], ["compare"], ["bench"], ["info"]])
 def test_help(capsys, verb):
     assert cli.main([*verb, "--help"]) == 0
     text = capsys.readouterr().out

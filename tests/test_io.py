@@ -762,7 +762,7 @@ def test_a_long_line_takes_time_in_proportion(monkeypatch):
     monkeypatch.setattr(io, "BLOCK", 64)
     content = b"1" * 8_000_000
     began = time.perf_counter()
-    assert list(io._blocks(streams.BytesIO(content))) == [(1, content + b"\n")]
+    assert list(io._blocks(streams.BytesIO(content))) == [((1, 0), content + b"\n")]
     assert time.perf_counter() - began < 10.0
 
 
