@@ -22,7 +22,7 @@ import math
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count, pairwise
 from time import process_time
@@ -577,6 +577,16 @@ def kinds(passes: list[Pass], cluster: Cluster, large: Large) -> list[str]:
     return rows
 
 
+FEWER = 5
+"""Times fewer blocks, and larger ones."""
+
+
+def adds(passes: list[Pass], costs: Costs) -> Iterator[tuple[Pass, float]]:
+    """Each pass, and what part of the seconds of a block is the addition of its sums, which depends on no block."""
+    for one in passes:
+        yield one, costs.add * one.up / NUMBER
+
+
 def limits(cluster: Cluster, large: Large, members: list[int]) -> list[str]:
     """What grows with what, by formula alone: no simulation."""
     rows = [
@@ -677,13 +687,12 @@ def main() -> None:
     changes += [(f"bandwidth {rate:g} Gbit/s", {"bandwidth": rate * GIGABIT}) for rate in (1, 100)]
     changes += [(f"storage {rate:g} MB/s a worker", {"storage": 1e6 * rate}) for rate in (50, 1000)]
     changes += [(f"scheduler {1e3 * each:g} ms a task", {"scheduler": each}) for each in (0.0, 1e-3)]
-    changed = [(what, replace(cluster, **change)) for what, change in changes]
     for name, made in both if not args.smoke else both[:1]:
-        table(
-            f"{name}, {cluster.workers} workers, one thing changed at a time",
-            f"change | {HEADER}",
-            [f"{what} | {row(name, made, one, large)}" for what, one in changed],
-        )
+        rows = [f"{what} | {row(name, made, replace(cluster, **change), large)}" for what, change in changes]
+        few = replace(large, blocks=large.blocks // FEWER)
+        coarse = [replace(one, seconds=FEWER * (one.seconds - added) + added) for one, added in adds(made, costs)]
+        rows.append(f"{few.blocks:,} blocks of {few.block_bytes / 1e6:,.0f} MB | {row(name, coarse, cluster, few)}")
+        table(f"{name}, {cluster.workers} workers, one thing changed at a time", f"change | {HEADER}", rows)
     table(
         f"What grows, {cluster.workers} workers",
         "what | size | time",
