@@ -70,8 +70,8 @@ class CD:
         """Largest working set with a Gram matrix: gram_limit; more where X is elsewhere, as far as memory allows."""
         if not problem.elsewhere:
             return self.gram_limit
-        most = FAR_LIMIT * self.gram_limit
-        return most if self.memory_limit is None else min(most, math.isqrt(self.memory_limit // GRAM_BYTES))
+        most, cell = FAR_LIMIT * self.gram_limit, GRAM_BYTES + np.dtype(np.float64).itemsize * problem.sums_held
+        return most if self.memory_limit is None else min(most, math.isqrt(self.memory_limit // cell))
 
     def by_gram(self, problem: Problem, size: int) -> bool:
         """Whether a working set of that size is solved through its Gram matrix, not on the columns.

@@ -1,5 +1,6 @@
 """Working sets where X is read block by block: few reads to a certified gap, and the answer of an X in memory."""
 
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 
@@ -75,3 +76,24 @@ def test_a_support_beyond_the_limit_is_left_to_fista():
     lam = 0.01 * np.abs(X.T @ y).max()
     result = l1fast.solve(in_blocks(X, 2)[0], y, lam, tol=1e-6, solver=l1fast.CD(gram_limit=5))
     assert result.converged and "fista" in result.conversion
+
+
+def test_a_memory_limit_holds_with_the_sums_of_the_tree():
+    rng = np.random.default_rng(7)
+    X = sp.random_array((3000, 4000), density=0.01, rng=rng, format="csr")
+    y = X @ np.where(rng.random(4000) < 0.03, rng.standard_normal(4000), 0.0) + 0.1 * rng.standard_normal(3000)
+    blocks, _ = in_blocks(X, 16)
+    lam, limit = 0.02 * np.abs(X.T @ y).max(), 6_000_000
+    l1fast.solve(blocks, y, 10 * lam, solver="cd")  # imports
+    peaks = []
+    for memory_limit in (limit, None):
+        tracemalloc.start()
+        result = l1fast.solve(blocks, y, lam, solver="cd", memory_limit=memory_limit, n_threads=1)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert result.converged
+    assert peaks[0] < limit + OTHERS < peaks[1]
+
+
+OTHERS = 2_000_000
+"""Bytes of a block, its check, and the vectors of a solve."""
