@@ -22,6 +22,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter, process_time
@@ -168,7 +169,7 @@ def overhead(name: str, rounds: int) -> Iterator[str]:
         kinds += [(f"memory, {count} blocks, checked beforehand", in_blocks(X, count)) for count in (8, 64)]
         kinds.append(("memory, 8 blocks, checked in each pass", in_blocks(X, 8, ready=False)))
         parts = write_parts(Path(folder), (X[a:b] for a, b in pairwise(np.linspace(0, X.shape[0], 9).astype(int))))
-        kinds.append(("files, 8 blocks, mapped and checked in each pass", from_parts(parts, X.shape[1], True)))
+        kinds.append(("files, 8 blocks, mapped and checked in each pass", from_parts(parts)))
         first: dict[str, float] = {}
         for kind, blocks in kinds:
             cells = []
@@ -183,17 +184,16 @@ def overhead(name: str, rounds: int) -> Iterator[str]:
 
 
 def write_parts(folder: Path, parts: Iterator[Any]) -> list[Path]:
-    """Blocks as .npy files, three for a CSR matrix; their stems."""
-    stems = []
+    """Blocks as files, one each."""
+    paths = []
     for k, part in enumerate(parts):
-        stem = folder / f"part-{k:05d}"
-        if sp.issparse(part):
-            for what in ("data", "indices", "indptr"):
-                np.save(f"{stem}-{what}.npy", getattr(part, what))
+        sparse = sp.issparse(part)
+        paths.append(folder / f"part-{k:05d}.{'npz' if sparse else 'npy'}")
+        if sparse:
+            sp.save_npz(paths[-1], part, compressed=False)
         else:
-            np.save(f"{stem}-dense.npy", part)
-        stems.append(stem)
-    return stems
+            np.save(paths[-1], part)
+    return paths
 
 
 def drop(path: Path) -> None:
@@ -205,22 +205,24 @@ def drop(path: Path) -> None:
         os.close(descriptor)
 
 
-def from_parts(stems: list[Path], p: int, sparse: bool, cold: bool = False, read: list[int] | None = None) -> RowBlocks:
-    """The blocks of `write_parts`, each mapped while it is in use. read : counts their bytes."""
-    whats = ("data", "indices", "indptr") if sparse else ("dense",)
+def from_parts(paths: list[Path], cold: bool = False, read: list[int] | None = None) -> RowBlocks:
+    """The blocks of `write_parts`. read : counts the bytes of the files that are read."""
+    dense = paths[0].suffix == ".npy"
+    blocks = l1fast.from_npy_memmap(paths, rows_per_block=MANY) if dense else l1fast.from_csr_parts(paths)
+    inner, sizes = blocks.load, [path.stat().st_size for path in paths]
 
     def load(k: int) -> Any:
-        paths = [Path(f"{stems[k]}-{what}.npy") for what in whats]
         if cold:
-            for path in paths:
-                drop(path)
-        arrays = [np.load(path, mmap_mode="r") for path in paths]
+            drop(paths[k])
         if read is not None:
-            read[0] += sum(one.nbytes for one in arrays)
-        return sp.csr_array(tuple(arrays), shape=(len(arrays[2]) - 1, p)) if sparse else arrays[0]
+            read[0] += sizes[k]
+        return inner(k)
 
-    rows = [np.load(f"{stem}-{whats[-1]}.npy", mmap_mode="r").shape[0] - sparse for stem in stems]
-    return RowBlocks(load, np.concatenate([[0], np.cumsum(rows)]).astype(np.int64), p, sparse, "files")
+    return replace(blocks, load=load)
+
+
+MANY = 10**9
+"""Rows of a block, more than a file has: each file is one."""
 
 
 def dense_parts(n: int, p: int, count: int, y: list[np.ndarray]) -> Iterator[np.ndarray]:
@@ -272,14 +274,14 @@ def write_problem(kind: str, folder: Path, megabytes: float, block: float) -> di
     if kind == "dense":
         p = DENSE_FEATURES
         n = round(megabytes * MEGABYTE / (4 * p))
-        stems = write_parts(folder, dense_parts(n, p, count, y))
+        paths = write_parts(folder, dense_parts(n, p, count, y))
     else:
         p = SPARSE_FEATURES
         n = round(megabytes * MEGABYTE / (8 * SPARSE_ENTRIES * KEPT))
-        stems = write_parts(folder, sparse_parts(n, p, SPARSE_ENTRIES, count, y))
+        paths = write_parts(folder, sparse_parts(n, p, SPARSE_ENTRIES, count, y))
     np.save(folder / "y.npy", np.concatenate(y))
-    size = sum(path.stat().st_size for path in folder.glob("part-*.npy"))
-    described = {"kind": kind, "n": sum(map(len, y)), "p": p, "stems": [str(stem) for stem in stems], "bytes": size}
+    size = sum(path.stat().st_size for path in folder.glob("part-*"))
+    described = {"kind": kind, "n": sum(map(len, y)), "p": p, "paths": list(map(str, paths)), "bytes": size}
     about.write_text(json.dumps(described))
     return described
 
@@ -301,12 +303,12 @@ def status(mark: str, path: str = "/proc/self/status") -> float:
 def child(folder: str, solver: str, limit: float, seconds: float, tol: float, r: float, cold: bool) -> None:
     """One solve within a limit on the address space; its figures as JSON."""
     about = json.loads((Path(folder) / "about.json").read_text())
-    y, stems = np.load(Path(folder) / "y.npy"), [Path(stem) for stem in about["stems"]]
+    y, paths = np.load(Path(folder) / "y.npy"), list(map(Path, about["paths"]))
     read = [0]
     l1fast.solve(np.eye(3), np.ones(3), 0.5, solver=solver)  # libraries are loaded before the limit
     if limit:
         resource.setrlimit(resource.RLIMIT_AS, (int(limit * MEGABYTE),) * 2)
-    blocks = from_parts(stems, about["p"], about["kind"] == "sparse", cold, read)
+    blocks = from_parts(paths, cold, read)
     largest = l1fast.lam_max(blocks, y)
     read[0] = 0
     before = status("read_bytes", "/proc/self/io")
@@ -317,8 +319,9 @@ def child(folder: str, solver: str, limit: float, seconds: float, tol: float, r:
         peak[0] = max(peak[0], status("RssAnon"))
 
     began = perf_counter()
+    memory_limit = int(limit * MEGABYTE / 3) if limit else None  # the rest: Python, a block, vectors
     result, cpu = quiet_solve(
-        blocks, y, r * largest, solver=solver, tol=tol, time_limit=seconds, callback=watch, history=True
+        *(blocks, y, r * largest), solver=solver, tol=tol, time_limit=seconds, callback=watch, memory_limit=memory_limit
     )
     figures = {
         "gap": result.dual_gap,
@@ -451,7 +454,7 @@ def main() -> None:
     tables, names, rounds, limit = list(args.tables), args.problems, 5, args.limit
     if args.smoke:
         names, rounds = ["smoke-zipf"], 1
-        args.megabytes, args.block, limit, args.r, args.time_limit = 8.0, 2.0, 0.0, 0.1, 20.0
+        args.megabytes, args.block, limit, args.r, args.time_limit = 8.0, 2.0, 0.0, 0.1, 5.0
         tables = [one for one in tables if one != "scaling"]
     if "passes" in tables:
         table(
