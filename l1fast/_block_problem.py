@@ -325,6 +325,11 @@ class BlockProblem(Problem):
         return blocks
 
     @property
+    def sums_held(self) -> int:  # type: ignore[override]
+        """One for each level of the tree, and that of the block in work; none of those that others add up."""
+        return self.blocks.n_blocks.bit_length() + 1 if self.near else 0
+
+    @property
     def has_columns(self) -> bool:
         """Not with linear operators."""
         return self.blocks.has_columns

@@ -83,6 +83,8 @@ class Problem:
     units: Units = PLAIN
     elsewhere: ClassVar[bool] = False
     """Whether X is not in memory as a whole: only gradients and rows of Gram matrices are to be had."""
+    sums_held: ClassVar[int] = 0
+    """Sums over blocks that are held at a time, at most, beside the one that they become."""
 
     @classmethod
     def of(

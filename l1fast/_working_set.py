@@ -33,6 +33,7 @@ class CD:
     ----------
     gram_limit : int
         Largest working set that is solved through its Gram matrix (float64, gram_limit^2 numbers at most); 0: none.
+        Four times as many columns where X is read in blocks: beyond that only FISTA, with its many reads, is left.
     memory_limit : int, optional
         Bytes that Gram matrices and copies of X may take. It lowers gram_limit; and where a copy of X does not fit,
         FISTA, which needs none, finishes the solve.
@@ -65,6 +66,13 @@ class CD:
         whole = design.nbytes if design.by_rows else 0
         return whole + (design.nbytes if design.sparse else 0) <= self.memory_limit
 
+    def most_members(self, problem: Problem) -> int:
+        """Largest working set with a Gram matrix: gram_limit; more where X is elsewhere, as far as memory allows."""
+        if not problem.elsewhere:
+            return self.gram_limit
+        most, cell = FAR_LIMIT * self.gram_limit, GRAM_BYTES + np.dtype(np.float64).itemsize * problem.sums_held
+        return most if self.memory_limit is None else min(most, math.isqrt(self.memory_limit // cell))
+
     def by_gram(self, problem: Problem, size: int) -> bool:
         """Whether a working set of that size is solved through its Gram matrix, not on the columns.
 
@@ -72,7 +80,42 @@ class CD:
         slopes, and few epochs are needed (elastic net paths of 300 x 3000: a quarter of the time).
         """
         short = size > max(SHORT_COLUMNS * problem.shape[0], FEW_MEMBERS) and not problem.design.sparse
-        return size <= self.gram_limit and (problem.elsewhere or not (short and problem.penalty.l2 > 0.0))
+        most = self.most_members(problem)
+        return size <= most and (problem.elsewhere or not (short and problem.penalty.l2 > 0.0))
+
+    def enlarge_far(self, working: WorkingSet, w: Vector, g: Vector, gap: float, score: Vector, violators: int) -> int:
+        """As `enlarge`, where each growth costs two reads of X: in larger steps, and looking ahead.
+
+        Behind the violators come the columns that are nearest to become some: those with the least
+
+            (lam v_j - |x_j'q|) / ||x_j||   <=   sqrt(2 gap)
+
+        how far the dual point has to move before j counts, and about how far it may: at a feasible point the bound is
+        that of Gap Safe screening (Ndiaye et al., JMLR 2017).
+        """
+        problem, support, size = working.problem, len(working.problem.support(w)), len(working.members)
+        p, most = problem.shape[1], self.most_members(problem)
+        sparse = problem.design.sparse
+        least = FAR_LEAST if sparse else math.isqrt(FAR_PRODUCTS * p)
+        room = max(least, int((FAR_SHARE if sparse else GROWTH_DENSE[1]) * support))
+        spare = most - size
+        if spare < min(violators, least) and support < most:
+            working.keep_support(w)
+            spare = most - len(working.members)
+        room = min(room, spare) if spare > 0 else violators
+        if violators >= room:
+            chosen = worst(score, room) if violators > room else np.flatnonzero(score)
+        else:
+            norm, strength = np.sqrt(problem.norm2), np.full(p, problem.penalty.lam)
+            if problem.penalty.weights is not None:
+                strength *= problem.penalty.weights
+            away = np.divide(strength - problem.pull(g), norm, out=np.full(p, np.inf), where=norm > 0.0)
+            ahead = (working.inside == 0) & (score == 0.0) & (away <= math.sqrt(2.0 * gap))
+            nearness = np.where(ahead, 1.0 / np.maximum(away, np.finfo(np.float64).tiny), 0.0)
+            count = min(room - violators, max(violators, support), int(np.count_nonzero(ahead)))
+            chosen = np.union1d(np.flatnonzero(score), worst(nearness, count) if count else [])
+        working.add(chosen.astype(np.intp))
+        return len(chosen)
 
     def enlarge(self, working: WorkingSet, w: Vector, score: Vector, violators: int, copies: bool) -> int:
         """Let the worst violators into the working set; score is above 0 for the violators. Returns how many came.
@@ -91,11 +134,7 @@ class CD:
         chosen = worst(score, room) if violators > room else np.flatnonzero(score)
         if len(working.members) + len(chosen) > self.gram_limit >= support + len(chosen):
             working.keep_support(w)
-        if (
-            len(working.members) + len(chosen) > self.gram_limit
-            and problem.penalty.uniform
-            and not (copies or problem.elsewhere)
-        ):
+        if len(working.members) + len(chosen) > self.gram_limit and problem.penalty.uniform and not copies:
             chosen = without_twins(chosen, working.members, working.looks())
         working.add(chosen)
         return len(chosen)
@@ -140,7 +179,9 @@ class CD:
             if stages:
                 gap = stage.certify(w, g, loss)
             violators = stage.scores(w, g, working.inside, score)
-            if violators:
+            if violators and problem.elsewhere:
+                violators = self.enlarge_far(working, w, g, gap.gap, score, violators)
+            elif violators:
                 violators = self.enlarge(working, w, score, violators, stalled > 1)
             if violators or gap.gap < 0.5 * smallest:
                 smallest, stalled = min(smallest, gap.gap), 0
@@ -247,6 +288,15 @@ INNER_SHARE = 0.1
 GROWTH_SPARSE, GROWTH_DENSE = (400, 1.0), (100, 0.3)
 """Columns added to the working set: at least so many, and at least this part of the support."""
 
+FAR_LIMIT = 4
+"""Times gram_limit that a working set may have where X is elsewhere (8,800 columns: 1.5 GB with the factor)."""
+
+FAR_LEAST, FAR_SHARE = 3000, 3.0
+"""As GROWTH_SPARSE where X is elsewhere: with less, text needs more than 8 reads to a gap of 1e-6 (measured)."""
+
+FAR_PRODUCTS = 40
+"""Multiply-adds for a new Gram matrix, for each entry of a dense X elsewhere: about the time of its read."""
+
 MANY_ROWS, CROWDED = 4, 0.7
 """With so many rows a column, and so much of the working set in use, all columns are added at once."""
 
@@ -329,6 +379,8 @@ class WorkingSet:
 
         if size > len(self.gram):
             room = min(2 * size, self.problem.shape[1])
+            if isinstance(self.problem, Elsewhere):
+                room = size  # it grows a few times at most
             with room_for(f"the Gram matrix of {room} columns", np.dtype(np.float64).itemsize * room**2):
                 grown = np.empty((room, room))
             grown[:known, :known] = self.gram[:known, :known]
