@@ -1,4 +1,7 @@
-"""Row blocks with the workers of a Dask cluster: the answers of memory, whatever dies. Budget: 60 s of CPU, half of it for starts of processes."""
+"""Row blocks with the workers of a Dask cluster: the answers of memory, whatever dies.
+
+Budget: 60 s of CPU, half of it for starts of processes.
+"""
 
 import doctest
 import json
