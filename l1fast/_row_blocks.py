@@ -37,8 +37,8 @@ class RowBlocks:
     Attributes
     ----------
     load : callable
-        load(k) gives block k: an array, a sparse matrix, a `Design` (which is not checked again) or a linear operator.
-        It is called for every pass, and must give the same each time.
+        load(k) gives block k: an array, a sparse matrix or a linear operator. It is called for every pass, and must
+        give the same each time.
     starts : ndarray of int64, shape (n_blocks + 1,)
         The first row of each block, and the number of all rows.
     n_features : int
@@ -120,7 +120,7 @@ class RowBlocks:
         stop: Callable[[], bool] = lambda: False,
         by_row: NDArray[Any] | None = None,
     ) -> Sums | None:
-        """The sum of job(rows, *arguments) over all blocks; None if stop() said so between two of them.
+        """The sum of ``job(rows, *arguments)`` over all blocks; None if stop() said so between two of them.
 
         y, sample_weight : of all rows; each block gets its part.
         by_row : filled, row by row, with the last part of what the job returns; that is then no part of the sum.
