@@ -1,8 +1,9 @@
 """Where a long computation stands, on stderr: a bar on a terminal, by rich; else single lines, or nothing.
 
-`Progress` is what ``callback`` of `solve`, ``on_progress`` of `path` and that of cross-validation take. It reads from a
-state what is there: ``iteration``; or ``index`` and ``n_lams``, a strength of a path; and ``fold`` and ``n_folds``, a
-strength of one path of many, which may be walked side by side in threads. rich is imported when a bar is opened.
+`Progress` is what ``callback`` of `solve`, ``on_progress`` of `path` and `convert` and that of cross-validation take.
+It reads from a state what is there: ``iteration``; ``bytes_read`` of ``n_bytes``; ``index`` and ``n_lams``, a strength
+of a path; and ``fold`` and ``n_folds``, a strength of one path of many, which may be walked side by side in threads.
+rich is imported when a bar is opened.
 """
 
 from __future__ import annotations

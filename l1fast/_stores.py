@@ -39,7 +39,7 @@ its numbers (measured, CSR on one core of an EPYC); and they are little beside t
 MANIFEST, VERSION, FORMAT = "manifest.json", 1, "l1fast blocks"
 UNFINISHED = "unfinished.json"
 MANIFEST_LIMIT = 1 << 30  # bytes; ten million parts, or the names of fifty million features
-CHECKSUM_CHUNK = 1 << 20
+CHUNK = 1 << 20  # bytes read or written at a time
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -60,8 +60,8 @@ def stored(
     n = int(starts[-1])
     if not n:
         raise FileError(f"{where}: holds no row; at least one is needed")
-    stored = n * n_features if nnz is None else nnz
-    return StoredBlocks(load, starts, n_features, nnz is not None, where, n_bytes, True, stored, np.dtype(dtype))
+    entries = n * n_features if nnz is None else nnz
+    return StoredBlocks(load, starts, n_features, nnz is not None, where, n_bytes, True, entries, np.dtype(dtype))
 
 
 def expanded(paths: Paths, suffix: str) -> tuple[list[Path], str]:
@@ -74,7 +74,7 @@ def expanded(paths: Paths, suffix: str) -> tuple[list[Path], str]:
     for one in given:
         path = Path(one).absolute()
         if path.is_dir():
-            matches = [str(member) for member in path.glob(f"*{suffix}")]
+            matches = [str(member) for member in path.glob(f"*{suffix}") if not member.name.startswith(".")]
         elif glob.has_magic(str(path)) and not path.exists():
             matches = glob.glob(str(path))
         else:
@@ -342,7 +342,7 @@ def checksum(path: Path) -> int:
     """CRC-32 of a file."""
     found = 0
     with open(path, "rb") as stream:
-        while chunk := stream.read(CHECKSUM_CHUNK):
+        while chunk := stream.read(CHUNK):
             found = zlib.crc32(chunk, found)
     return found
 
@@ -486,12 +486,12 @@ class Manifest:
                 f"{path}: dtype {record.get('dtype')!r}, sparse {record.get('sparse')!r} are not known; {AGAIN}"
             )
         parts, base = read_parts(path, record.get("parts")), numbers_of.integer("base", most=1)
-        for noun, told, found in (
-            ("row", n, sum(part.rows for part in parts)),
-            ("entry", entries, sum(part.entries for part in parts)),
+        for key, told, found in (
+            ("n_samples", n, sum(part.rows for part in parts)),
+            ("n_entries", entries, sum(part.entries for part in parts)),
         ):
             if told != found:
-                raise FileError(f"{path}: says {told:,} for every {noun}, but its parts hold {found:,}; {AGAIN}")
+                raise FileError(f"{path}: {key} is {told:,}, but the parts hold {found:,}; {AGAIN}")
         if any(part.base < base for part in parts):
             raise FileError(f"{path}: a part counts its columns from below base {base}; {AGAIN}")
         source = record.get("source")
@@ -570,7 +570,9 @@ def write_part(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
                 member.extra = struct.pack("<HH", PADDING, surplus) + bytes(surplus)
                 with archive.open(member, "w") as content:
                     content.write(header.getvalue())
-                    content.write(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+                    held = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
+                    for first in range(0, len(held), CHUNK):  # Ctrl-C is heeded between two of them
+                        content.write(held[first : first + CHUNK])
 
     write_whole(path, write)
 

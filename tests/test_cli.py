@@ -361,6 +361,16 @@ def test_convert_progress(folder, tmp_path, capsys):
 
 
 @POSIX
+def test_convert_on_a_terminal(tmp_path):
+    (tmp_path / "long.svm").write_text("1 1:2 77:3 78:4\n-1 5:6\n" * 100_000)
+    shown, out, code = on_a_terminal("convert", "long.svm", "blocks", "--progress", cwd=tmp_path)
+    assert code == 0
+    assert b"\x1b[" in shown
+    assert re.search(rb"\d+% of 2,300,000 bytes, row [\d,]+, part 1", shown)
+    assert "\x1b" not in out
+
+
+@POSIX
 def test_convert_interrupted(tmp_path):
     (tmp_path / "long.svm").write_text("1 1:2 77:3 78:4\n-1 5:6\n" * 2_000_000)  # some ten seconds of work
     command = ("convert", "long.svm", "blocks", "--rows", 20_000)

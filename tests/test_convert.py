@@ -96,7 +96,7 @@ def test_what_the_reader_finds(tmp_path, kind, pack):
     referee.check(result, expected.X, expected.y, lam, fit_intercept=True)
 
 
-@settings(QUIET, max_examples=30)
+@settings(QUIET, max_examples=20)
 @given(text=svmlight_texts(), block=st.integers(1, 80), rows=st.integers(1, 4), size=st.integers(1, 200))
 def test_any_svmlight_text(tmp_path_factory, text, block, rows, size):
     folder = tmp_path_factory.mktemp("any")

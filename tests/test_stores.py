@@ -81,6 +81,7 @@ def test_other_solvers_and_a_path(tmp_path, solver):
 def test_files_come_in_the_order_of_their_numbers(tmp_path):
     for k in range(12):
         np.save(tmp_path / f"part-{k}.npy", X[5 * k : 5 * k + 5])
+    (tmp_path / "._part-1.npy").write_bytes(b"what some systems leave beside files")
     for paths in (tmp_path, str(tmp_path / "part-*.npy"), [tmp_path / f"part-{k}.npy" for k in range(12)]):
         design = l1fast.from_npy_memmap(paths)
         np.testing.assert_array_equal(np.vstack([design.load(k) for k in range(12)]), X)
@@ -341,7 +342,7 @@ def change(folder, **values):
         ({"n_samples": True}, "n_samples"),
         ({"n_features": "24"}, "n_features"),
         ({"n_features": 2**80}, "n_features"),
-        ({"n_entries": 3}, "its parts hold"),
+        ({"n_entries": 3}, "n_entries is 3, but the parts hold"),
         ({"dtype": "int8"}, "'int8'"),
         ({"sparse": 1}, "sparse"),
         ({"base": 2}, "base"),
@@ -458,6 +459,7 @@ def sound(tmp_path_factory):
 @pytest.mark.parametrize(
     "name", ["X.npy", "stored.npz", "packed.npz", "blocks/manifest.json", "blocks/part-000001.npz"]
 )
+@pytest.mark.filterwarnings("ignore::l1fast.ConvergenceWarning")  # a number may have become 1e+100
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(source=st.data())
 def test_damaged_at_random(tmp_path, sound, name, source):
@@ -523,7 +525,7 @@ np.save(f"{folder}/coef.npy", result.coef)
 
 
 @LINUX
-@pytest.mark.parametrize("kind", ["npy", "csr"])
+@pytest.mark.parametrize("kind", ["npy", pytest.param("csr", marks=pytest.mark.slow)])
 def test_less_address_space_than_data(tmp_path, kind):
     """160 MB of X or more; 25 MB remain beside the 71 MB that must be left for OpenBLAS."""
     rng = np.random.default_rng(0)
