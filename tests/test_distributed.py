@@ -137,6 +137,15 @@ def test_dask_arrays(client):
     assert l1fast.from_dask(unknown).shape == (np.count_nonzero(X[:, 0] > 0.0), far_blocks.P)
 
 
+def test_estimators(client):
+    pytest.importorskip("sklearn")
+    blocks, X, y = l1fast.from_dask(delayed_blocks()), design(), target()
+    far = l1fast.Lasso(alpha=LAM / far_blocks.N).fit(blocks, y)
+    near = l1fast.Lasso(alpha=LAM / far_blocks.N).fit(X, y)
+    np.testing.assert_allclose(far.coef_, near.coef_, atol=1e-6)
+    np.testing.assert_allclose(far.predict(blocks), near.predict(X), atol=1e-5)
+
+
 def test_data_frames_and_bags(client):
     pd, dd, db = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe"), pytest.importorskip("dask.bag")
     rng = np.random.default_rng(1)
