@@ -259,7 +259,7 @@ class DaskBlocks(RowBlocks):
         stop: Callable[[], bool] = lambda: False,
         by_row: NDArray[Any] | None = None,
     ) -> Sums | None:
-        """The sum of job(rows, *arguments) over all blocks; None if stop() said so before it was there.
+        """The sum of ``job(rows, *arguments)`` over all blocks; None if stop() said so before it was there.
 
         y, sample_weight : of all rows. Each block gets its part at the first pass with them, and keeps it.
         by_row : filled with the last part of what the job returns, which comes home from every block then. Where it
