@@ -103,7 +103,8 @@ def load(token: str, k: int, name: str, read: Callable[[Any], Any], source: Any)
         design = as_design(made)
         return Block(design, design.shape, name)
     except (ValueError, TypeError) as error:
-        raise type(error)(f"{name}: {error}") from error
+        kind = TypeError if isinstance(error, TypeError) else ValueError  # others may take no single text
+        raise kind(f"{name}: {error}") from error
 
 
 def as_made(made: Any) -> Any:
@@ -111,7 +112,10 @@ def as_made(made: Any) -> Any:
     if hasattr(made, "__next__"):  # the partition of a bag may be lazy
         made = list(made)
     if isinstance(made, list | tuple) and made and all(getattr(part, "ndim", 1) == 2 for part in made):
-        return sparse.vstack(made, "csr") if any(map(sparse.issparse, made)) else np.vstack(made)
+        parts = [
+            as_design(part).to_matrix() if part.shape[0] else part for part in made
+        ]  # checked before it is followed
+        return sparse.vstack(parts, "csr") if any(map(sparse.issparse, parts)) else np.vstack(parts)
     if hasattr(made, "iloc") and len(set(made.dtypes)) > 1 and all(dtype.kind in "fiub" for dtype in made.dtypes):
         return made.to_numpy(dtype=np.float64)  # columns of several types would become Python numbers on the way
     return made
