@@ -103,7 +103,8 @@ def load(token: str, k: int, name: str, read: Callable[[Any], Any], source: Any)
         design = as_design(made)
         return Block(design, design.shape, name)
     except (ValueError, TypeError) as error:
-        raise type(error)(f"{name}: {error}") from error
+        kind = TypeError if isinstance(error, TypeError) else ValueError  # others may take no single text
+        raise kind(f"{name}: {error}") from error
 
 
 def as_made(made: Any) -> Any:
@@ -111,7 +112,10 @@ def as_made(made: Any) -> Any:
     if hasattr(made, "__next__"):  # the partition of a bag may be lazy
         made = list(made)
     if isinstance(made, list | tuple) and made and all(getattr(part, "ndim", 1) == 2 for part in made):
-        return sparse.vstack(made, "csr") if any(map(sparse.issparse, made)) else np.vstack(made)
+        parts = [
+            as_design(part).to_matrix() if part.shape[0] else part for part in made
+        ]  # checked before it is followed
+        return sparse.vstack(parts, "csr") if any(map(sparse.issparse, parts)) else np.vstack(parts)
     if hasattr(made, "iloc") and len(set(made.dtypes)) > 1 and all(dtype.kind in "fiub" for dtype in made.dtypes):
         return made.to_numpy(dtype=np.float64)  # columns of several types would become Python numbers on the way
     return made
@@ -221,7 +225,7 @@ class Sent:
 class DaskBlocks(RowBlocks):
     """Row blocks that lie with the workers of a Dask cluster; made by `from_dask`.
 
-    `solve`, `path`, `lam_max` and `compare` take it as X. It keeps the blocks with the workers as long as it lives.
+    `solve`, `path`, `lam_max`, `Lasso` and `ElasticNet` take it as X. It keeps the blocks with the workers as long as it lives.
 
     Attributes
     ----------
@@ -259,7 +263,7 @@ class DaskBlocks(RowBlocks):
         stop: Callable[[], bool] = lambda: False,
         by_row: NDArray[Any] | None = None,
     ) -> Sums | None:
-        """The sum of job(rows, *arguments) over all blocks; None if stop() said so before it was there.
+        """The sum of ``job(rows, *arguments)`` over all blocks; None if stop() said so before it was there.
 
         y, sample_weight : of all rows. Each block gets its part at the first pass with them, and keeps it.
         by_row : filled with the last part of what the job returns, which comes home from every block then. Where it
@@ -443,7 +447,7 @@ class DaskBlocks(RowBlocks):
 
 
 def from_dask(X: Any, *, client: Any = None) -> DaskBlocks:
-    """Row blocks that stay with the workers of a Dask cluster, for `solve`, `path`, `lam_max` and `compare`.
+    """Row blocks that stay with the workers of a Dask cluster, for `solve`, `path` and `lam_max`.
 
     Parameters
     ----------
