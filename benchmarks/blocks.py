@@ -262,7 +262,7 @@ def sparse_parts(
         yield part
 
 
-REPEATED = 10
+REPEATED = 50
 """Times that each row that was drawn is there: to draw it takes longer than many passes over it."""
 
 
