@@ -368,8 +368,8 @@ def make_block_problem(
     largest = float(made.norm2.max(initial=0.0))
     if largest > 1.0 / TINY_SQUARE or not np.isfinite(largest):
         raise ValueError(
-            f"X is in blocks of rows, and the squares of column {int(np.argmax(made.norm2))} add up to {largest:g}: no "
-            f"more than {1.0 / TINY_SQUARE:g} is carried there; divide X by a power of 10"
+            f"X, in blocks of rows from {blocks.source}: the squares of column {int(np.argmax(made.norm2))} add up to "
+            f"{largest:g}, no more than {1.0 / TINY_SQUARE:g} is carried there; divide X by a power of 10"
         )
     refuse_scale("X", largest, np.sqrt(made.norm2))
     refuse_faint(made)
