@@ -225,7 +225,7 @@ class Sent:
 class DaskBlocks(RowBlocks):
     """Row blocks that lie with the workers of a Dask cluster; made by `from_dask`.
 
-    `solve`, `path`, `lam_max`, `Lasso` and `ElasticNet` take it as X. It keeps the blocks with the workers as long as it
+    `solve`, `path`, `lam_max`, `Lasso` and `ElasticNet` take it as X. It keeps the blocks with the workers while it
     lives.
 
     Attributes
