@@ -72,6 +72,7 @@ myst_enable_extensions = ["attrs_block"]
 PAGES = {
     "#coming-from-scikit-learn-or-glmnet": "converting.md",
     "benchmarks/RESULTS.md": "results.md",
+    **{f"docs/{page}": page for page in ("blocks.md", "dask.md", "scale-out.md")},
     "benchmarks/README.md": "benchmarks.md",
     "CHANGELOG.md": "changelog.md",
 }
