@@ -587,8 +587,10 @@ def test_newton_ends_when_the_way_to_zero_underflows():
     assert not step_from(part, part.w)[0].any()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("twins", [None, 0.0, 1e-6])
+@pytest.mark.parametrize(
+    "twins",
+    [pytest.param(None, marks=pytest.mark.slow), *(pytest.param(one, marks=pytest.mark.nightly) for one in (0.0, 1e-6))],
+)
 def test_newton_on_a_large_system(twins):
     """Factored in float32 where that leads on: steps reach the optimum; columns much alike fall back on float64."""
     rng = np.random.default_rng(0)
