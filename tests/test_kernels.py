@@ -589,7 +589,11 @@ def test_newton_ends_when_the_way_to_zero_underflows():
 
 @pytest.mark.parametrize(
     "twins",
-    [pytest.param(None, marks=pytest.mark.slow), *(pytest.param(one, marks=pytest.mark.nightly) for one in (0.0, 1e-6))],
+    [
+        pytest.param(None, marks=pytest.mark.slow),
+        pytest.param(0.0, marks=pytest.mark.nightly),
+        pytest.param(1e-6, marks=pytest.mark.nightly),
+    ],
 )
 def test_newton_on_a_large_system(twins):
     """Factored in float32 where that leads on: steps reach the optimum; columns much alike fall back on float64."""
