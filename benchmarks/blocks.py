@@ -102,13 +102,13 @@ def passes(names: list[str], count: int) -> Iterator[str]:
 # -------------------------------------------------------------------------------------------------------------- costs
 
 
-def least(call: Callable[[], Any], rounds: int) -> float:
-    """CPU seconds of a call, the least of several."""
+def least(call: Callable[[], Any], rounds: int, clock: Callable[[], float] = process_time) -> float:
+    """Seconds of a call by the clock, of CPU unless told otherwise: the least of several, which was disturbed least."""
     seconds = []
     for _ in range(rounds):
-        began = process_time()
+        began = clock()
         call()
-        seconds.append(process_time() - began)
+        seconds.append(clock() - began)
     return min(seconds)
 
 
@@ -390,16 +390,6 @@ def piece(rows: int, features: int, entries: int, seed: int) -> tuple[sp.csr_arr
     return X, y[0]
 
 
-def quickest(call: Callable[[], Any], rounds: int) -> float:
-    """Seconds of a call, the least of several: on a busy machine the one that was disturbed least."""
-    seconds = []
-    for _ in range(rounds):
-        began = perf_counter()
-        call()
-        seconds.append(perf_counter() - began)
-    return min(seconds)
-
-
 def scaling(rows: int, workers: list[int], features: int, r: float, rounds: int = 12) -> Iterator[str]:
     """A line for each number of processes, strong (the same rows) and weak (as many rows for each)."""
     from dask import delayed
@@ -423,7 +413,7 @@ def scaling(rows: int, workers: list[int], features: int, r: float, rounds: int 
                     rounds: lambda job=job, blocks=blocks: blocks.reduce(*job),
                     max(1, rounds // 4): lambda given=(blocks, y, lam): quiet_solve(*given, solver="cd"),
                 }
-                times = [quickest(call, times) for times, call in calls.items()]
+                times = [least(call, times, perf_counter) for times, call in calls.items()]
             first = first or times
             yield (
                 f"{kind} | {count} | {len(y):,} | {1e3 * times[0]:,.0f} | {first[0] / times[0]:.2f} | "
@@ -441,7 +431,7 @@ def tasks(n_blocks: int, rounds: int) -> tuple[float, float]:
         y, support = np.ones(blocks.shape[0]), np.arange(5)
         job = gradients, (support, np.ones(5), 0.0, 1.0, 1, False), y, None
         began = process_time()
-        wall = quickest(lambda: blocks.reduce(*job), rounds)
+        wall = least(lambda: blocks.reduce(*job), rounds, perf_counter)
         count = 2 * n_blocks - 1
         return wall / count, (process_time() - began) / rounds / count
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from l1fast._checkpoint import Statistics
-from l1fast._datafits import ROUNDING, LeastSquares
+from l1fast._datafits import LeastSquares
 from l1fast._design import Design, Moments, checked, read_storage
-from l1fast._kernels import check, gradient
+from l1fast._kernels import check
 from l1fast._penalties import ElasticNet
-from l1fast._problem import CANCELLED, Point, Problem
-from l1fast._row_blocks import RowBlocks, Rows, Sums
+from l1fast._problem import Point, Problem, centred, centred_squares
+from l1fast._row_blocks import RowBlocks, Rows, Sums, is_operator
 from l1fast._threads import worthwhile
 from l1fast._validation import as_design, as_storage, measured
 from l1fast._working_set import gram_rows
@@ -60,11 +60,6 @@ def read_block(rows: Rows) -> Design:
         return as_design(rows.X)
 
 
-def is_operator(X: Any) -> bool:
-    """Whether X is a linear operator as scipy.sparse.linalg has them: no entries, but products."""
-    return hasattr(X, "matvec") and hasattr(X, "rmatvec")
-
-
 def statistics(rows: Rows, n_threads: int) -> Sums:
     """The moments of the columns for v = s y, y being centred already; and the number of stored entries.
 
@@ -77,11 +72,7 @@ def statistics(rows: Rows, n_threads: int) -> Sums:
         return sampled_squares(rows), transposed(rows, v), transposed(rows, s), len(v) * rows.shape[1]
     with naming(rows):
         agreed(rows)
-        if isinstance(rows.X, Design):
-            design, storage = rows.X, rows.X.storage
-        else:
-            storage = as_storage(rows.X)
-        design, moments = measured(storage, rows.sample_weight, v, True, n_threads)
+        design, moments = measured(as_storage(rows.X), rows.sample_weight, v, True, n_threads)
     return moments.square, moments.product, moments.total, design.n_entries
 
 
@@ -128,11 +119,8 @@ def spreads(rows: Rows, mean: Vector, n_threads: int) -> Sums:
     """sum_i s_i (x_ij - mean_j)^2."""
     if is_operator(rows.X):
         return (sampled_squares(rows, mean),)
-    design, p = read_block(rows), len(mean)
     total = float(weights_of(rows).sum())
-    norm2, scratch = np.empty(p), np.empty(2 * (p + gradient.scratch_size(design.view, n_threads)))
-    gradient.column_norms2(design.view, rows.sample_weight, mean, total, norm2, scratch, n_threads)
-    return (norm2,)
+    return (centred_squares(read_block(rows), rows.sample_weight, mean, total, n_threads),)
 
 
 def part(design: Design, rows: Rows, y: Vector, mean: Vector | None, norm2: Vector, n_threads: int) -> Problem:
@@ -274,43 +262,23 @@ class BlockProblem(Problem):
             return cls(of_known, datafit, penalty, known.mean, known.norm2, n_threads, None, known.product)._with()
         found = blocks.reduce(statistics, (n_threads,), datafit.centred, datafit.sample_weight)
         assert found is not None
-        moments = Moments(*found[:3])
-        total, mean, norm2, product = datafit.total_weight, None, moments.square, moments.product
-        if datafit.fit_intercept:
-            assert moments.total is not None
-            mean = moments.total / total
-            norm2 = moments.square - total * mean * mean
-            if np.any(norm2 < CANCELLED * moments.square):
-                again = blocks.reduce(spreads, (mean, n_threads), datafit.centred, datafit.sample_weight)
-                assert again is not None
-                norm2 = again[0]
-            norm2[np.isfinite(norm2) & (norm2 <= total * (ROUNDING * mean) ** 2)] = 0.0
-            product = np.where(norm2 == 0.0, 0.0, product - mean * float(datafit.weighted.sum()))
+
+        def exact(mean: Vector) -> Vector:
+            again = blocks.reduce(spreads, (mean, n_threads), datafit.centred, datafit.sample_weight)
+            assert again is not None
+            squares: Vector = again[0]
+            return squares
+
+        moments = Moments(*found[:3]) if datafit.fit_intercept else Moments(*found[:2])
+        mean, norm2, product = centred(moments, datafit, exact)
         design: Any = BlockDesign(blocks, int(found[3]))
         return cls(design, datafit, penalty, mean, norm2, n_threads, None, product)._with()
 
-    def _with(self, **changes: Any) -> BlockProblem:
-        made = replace(self, **changes)
-        penalty, p = made.penalty, made.shape[1]
-        nothing = np.empty(0)
+    def _reading(self) -> tuple[object, Vector, Vector | None, object, int]:
+        """A stand-in without rows, and the oracle."""
+        nothing, p = np.empty(0), self.shape[1]
         stand_in, _, _ = check.check_matrix(nothing, np.empty(0, np.int32), np.zeros(1, np.int64), 0, p, True)
-        capsule = check.pack_problem(
-            stand_in,
-            nothing,
-            None,
-            made.mean,
-            made.datafit.total_weight,
-            made.norm2,
-            penalty.weights,
-            penalty.lam,
-            penalty.l2,
-            penalty.lower,
-            penalty.upper,
-            made.n_threads,
-            made.oracle,
-            made.shape[0] if made.blocks.near else 0,
-        )
-        return replace(made, capsule=capsule)
+        return stand_in, nothing, None, self.oracle, self.shape[0] if self.near else 0
 
     @property
     def oracle(self) -> Oracle:

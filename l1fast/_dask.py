@@ -33,9 +33,8 @@ except ImportError as error:
     raise ImportError(f"l1fast.from_dask needs Dask: python -m pip install 'l1fast[dask]' ({error})") from error
 
 from l1fast import _blas
-from l1fast._block_problem import is_operator
 from l1fast._design import Design
-from l1fast._row_blocks import Job, RowBlocks, Rows, Sums, add, tree_sum
+from l1fast._row_blocks import Job, RowBlocks, Rows, Sums, add, is_operator, tree_sum
 from l1fast._validation import as_design
 
 __all__ = ["ClusterError", "DaskBlocks", "connected", "from_dask"]

@@ -5,9 +5,10 @@ F(w, b) = 1/2 sum_i s_i (x_i'w + b - y_i)^2 + sum_j v_j (lam |w_j| + l2/2 w_j^2)
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +50,33 @@ class Certificate(NamedTuple):
     gap: float
     scale: float
     violation: float
+
+
+def centred(
+    moments: Moments, datafit: LeastSquares, exact: Callable[[Vector], Vector]
+) -> tuple[Vector | None, Vector, Vector]:
+    """(mean, norm2, product) of a `Problem` from the moments of the columns, with no total without an intercept.
+
+    The centred squares are a difference of moments; exact(mean), a read of X, makes them where that would cancel.
+    """
+    if moments.total is None:
+        return None, moments.square, moments.product
+    total = datafit.total_weight
+    mean = moments.total / total
+    norm2 = moments.square - total * mean * mean
+    if np.any(norm2 < CANCELLED * moments.square):
+        norm2 = exact(mean)
+    norm2[np.isfinite(norm2) & (norm2 <= total * (ROUNDING * mean) ** 2)] = 0.0
+    product = np.where(norm2 == 0.0, 0.0, moments.product - mean * float(datafit.weighted.sum()))
+    return mean, norm2, product
+
+
+def centred_squares(design: Design, weight: Vector | None, mean: Vector, total: float, n_threads: int) -> Vector:
+    """sum_i s_i (x_ij - mean_j)^2; one read of X."""
+    norm2 = np.empty(len(mean))
+    scratch = np.empty(2 * (len(mean) + gradient.scratch_size(design.view, n_threads)))
+    gradient.column_norms2(design.view, weight, mean, total, norm2, scratch, n_threads)
+    return norm2
 
 
 @dataclass(frozen=True)
@@ -94,28 +122,23 @@ class Problem:
 
         The centred squares are a difference of moments; one more read of X makes them where that would cancel.
         """
-        weight, total = datafit.sample_weight, datafit.total_weight
-        mean, norm2, product = None, moments.square, moments.product
-        if moments.total is not None:
-            mean = moments.total / total
-            norm2 = moments.square - total * mean * mean
-            if np.any(norm2 < CANCELLED * moments.square):
-                scratch = np.empty(2 * (design.shape[1] + gradient.scratch_size(design.view, n_threads)))
-                gradient.column_norms2(design.view, weight, mean, total, norm2, scratch, n_threads)
-            norm2[np.isfinite(norm2) & (norm2 <= total * (ROUNDING * mean) ** 2)] = 0.0
-            product = np.where(norm2 == 0.0, 0.0, product - mean * float(datafit.weighted.sum()))
+
+        def exact(mean: Vector) -> Vector:
+            return centred_squares(design, datafit.sample_weight, mean, datafit.total_weight, n_threads)
+
+        mean, norm2, product = centred(moments, datafit, exact)
         return cls(design, datafit, penalty, mean, norm2, n_threads, None, product)._with()
 
-    def _with(self, **changes: Any) -> Problem:
+    def _with(self, **changes: Any) -> Self:
         """The same problem with some parts changed, packed again."""
         made = replace(self, **changes)
-        datafit, penalty = made.datafit, made.penalty
+        penalty, (X, y, weight, oracle, oracle_rows) = made.penalty, made._reading()
         capsule = check.pack_problem(
-            made.design.view,
-            datafit.centred,
-            datafit.sample_weight,
+            X,
+            y,
+            weight,
             made.mean,
-            datafit.total_weight,
+            made.datafit.total_weight,
             made.norm2,
             penalty.weights,
             penalty.lam,
@@ -123,8 +146,14 @@ class Problem:
             penalty.lower,
             penalty.upper,
             made.n_threads,
+            oracle,
+            oracle_rows,
         )
         return replace(made, capsule=capsule)
+
+    def _reading(self) -> tuple[object, Vector, Vector | None, object, int]:
+        """What the kernels read: X, y - y_mean and s; and an oracle in their place, with the rows that it fills."""
+        return self.design.view, self.datafit.centred, self.datafit.sample_weight, None, 0
 
     def homogeneous(self) -> Problem:
         """The same problem with y = 0."""

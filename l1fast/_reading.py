@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from l1fast._design import Storage
-from l1fast._row_blocks import RowBlocks
+from l1fast._row_blocks import RowBlocks, is_operator
 from l1fast._validation import as_storage, as_thread_count
 
 
@@ -26,7 +26,7 @@ def as_blocks(X: Any) -> RowBlocks | None:
         from l1fast._dask import from_dask  # here: it needs Dask
 
         return from_dask(X)
-    if hasattr(X, "matvec") and hasattr(X, "rmatvec"):
+    if is_operator(X):
         return _operator_block(X)
     return None
 

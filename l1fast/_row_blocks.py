@@ -145,6 +145,11 @@ class RowBlocks:
         return tree_sum(parts(), self.n_blocks)
 
 
+def is_operator(X: Any) -> bool:
+    """Whether X is a linear operator as scipy.sparse.linalg has them: no entries, but products."""
+    return hasattr(X, "matvec") and hasattr(X, "rmatvec")
+
+
 def tree_sum(parts: Iterable[Any], count: int, plus: Callable[[Any, Any], Any] | None = None) -> Any | None:
     """The sum of so many tuples, added up along a binary tree over their places; None if fewer came.
 

@@ -4,9 +4,11 @@ import pickle
 import warnings
 
 import problems
+import pytest
 import referee
 
 import l1fast
+import l1fast.io
 
 FAMILY = ("l2", "fit_intercept", "penalty_weights", "sample_weight", "positive", "bounds")
 COUNTED_ROUNDING = 0.25  # part of tol that a compressed path may count for what its Gram matrix rounds
@@ -51,3 +53,12 @@ def bits(seed, n_threads):
     lam = problems.strength(X, y, 0.05)
     results = [l1fast.solve(X, y, lam, solver=solver, n_threads=n_threads) for solver in ("cd", "fista")]
     return pickle.dumps([problems.fingerprint(result) for result in results])
+
+
+def fails(call, *fragments):
+    """The call must end in a FileError of one line that holds all fragments."""
+    with pytest.raises(l1fast.io.FileError) as caught:
+        call()
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(fragment in message for fragment in fragments), message

@@ -21,24 +21,15 @@ import referee
 import scipy.sparse as sp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from judged import fails
 from test_io import svmlight_texts
 
 import l1fast
 from l1fast import _convert, _stores, io
-from l1fast._files import FileError
 
 PACKS = {"plain": bytes, "gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
 POSIX = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 QUIET = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-def fails(call, *fragments):
-    """The call must end in a FileError of one line that holds all fragments."""
-    with pytest.raises(FileError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert all(fragment in message for fragment in fragments), message
 
 
 def matrix(data):

@@ -14,23 +14,14 @@ import problems
 import pytest
 import referee
 import scipy.sparse as sp
+from judged import fails
 
 import l1fast
 from l1fast import _formats
-from l1fast._files import FileError
 
 N, P = 60, 24
 X, Y = problems.make(N, P)
 NAMES = [f"x{j}" for j in range(P)]
-
-
-def fails(call, *fragments):
-    """The call must end in a FileError of one line that holds all fragments."""
-    with pytest.raises(FileError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert all(fragment in message for fragment in fragments), message
 
 
 def judged(design, X, y):

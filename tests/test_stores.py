@@ -19,6 +19,7 @@ import referee
 import scipy.sparse as sp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from judged import fails
 from test_generated_files import mutations
 
 import l1fast
@@ -29,15 +30,6 @@ N, P = 60, 24
 X, Y = problems.make(N, P)
 CUTS = {"one": [0, 60], "uneven": [0, 1, 1, 7, 59, 60], "empty ends": [0, 0, 30, 60, 60]}
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a limit on address space holds on Linux")
-
-
-def fails(call, *fragments):
-    """The call must end in a FileError of one line that holds all fragments."""
-    with pytest.raises(FileError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    assert all(fragment in message for fragment in fragments), message
 
 
 def judged(design, X, y, solver="cd", tol=1e-8, **options):
